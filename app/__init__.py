@@ -1,0 +1,1 @@
+"""Top room: command line, HTTP factory, auth, wiring, process lifecycle. It alone knows all others."""

@@ -1,0 +1,1 @@
+"""Bottom room: what every other room stands on. Imports no other room."""

@@ -1,0 +1,92 @@
+"""Connections to PostgreSQL: a pool for short transactions, and led connections for what there is one of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import IntEnum
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, TupleRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from core.errors import Unavailable
+
+
+class Lock(IntEnum):
+    """Keys of our advisory locks; one list, so that no two parts choose the same."""
+
+    MIGRATE = 7_001
+    BATCH_LOG = 7_002
+    CHANGES = 7_003
+    ENGINE = 7_004
+    TIMERS = 7_005
+    ROLLUPS = 7_006
+
+
+Connection = AsyncConnection[TupleRow]
+DictConnection = AsyncConnection[DictRow]
+
+#: Options of every session: times are UTC, and an abandoned transaction cannot stall the rest for ever.
+OPTIONS = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+
+
+class Database:
+    """A pool whose rows are dicts. Opened in the process's lifespan, closed with it."""
+
+    def __init__(self, dsn: str, size: int = 8) -> None:
+        self.dsn = dsn
+        self._pool: AsyncConnectionPool[DictConnection] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=10,
+            kwargs={"row_factory": dict_row, "options": OPTIONS},
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open(wait=True, timeout=30)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[DictConnection]:
+        """A connection inside one transaction: committed when the block ends, rolled back when it raises."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                yield connection
+        except PoolTimeout as away:
+            raise Unavailable("error.database_away") from away
+
+    async def fetch(self, query: bytes, **params: object) -> list[DictRow]:
+        async with self.transaction() as connection:
+            return await (await connection.execute(query, params)).fetchall()
+
+    async def fetch_one(self, query: bytes, **params: object) -> DictRow | None:
+        async with self.transaction() as connection:
+            return await (await connection.execute(query, params)).fetchone()
+
+    async def execute(self, query: bytes, **params: object) -> int:
+        """Run a statement; the number of rows it touched."""
+        async with self.transaction() as connection:
+            return (await connection.execute(query, params)).rowcount
+
+
+async def connect(dsn: str) -> Connection:
+    """A connection of its own, for COPY and for what is led; autocommit, transactions are explicit."""
+    return await AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS)
+
+
+async def lead(connection: Connection, lock: Lock) -> bool:
+    """Try to become the one. The lock lives as long as the connection: who lost it cannot write by it."""
+    row = await (await connection.execute(b"SELECT pg_try_advisory_lock(%s)", [int(lock)])).fetchone()
+    return bool(row and row[0])
+
+
+def connect_sync(dsn: str) -> psycopg.Connection[DictRow]:
+    """For the command line and for migrations."""
+    return psycopg.connect(dsn, autocommit=True, row_factory=dict_row, options=OPTIONS)

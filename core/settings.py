@@ -1,0 +1,170 @@
+"""The settings: one file, `config.yaml`, read and checked here. The environment overrides secrets only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from core import yamlfile
+from core.schema import Declared, Span
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+#: Environment variable → the key of `config.yaml` that it overrides. Secrets only.
+SECRETS = {
+    "CITYOPS_DATABASE_URL": ("database", "url"),
+    "CITYOPS_MQTT_PASSWORD": ("mqtt", "password"),
+    "CITYOPS_SECRET_KEY": ("web", "secret_key"),
+}
+
+
+class City(Declared):
+    name_zh: str = "示范城市"
+    name_en: str = "Sample City"
+    timezone: str = "Asia/Shanghai"
+    language: Literal["zh", "en"] = "zh"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("must be a time zone of the IANA list, such as Asia/Shanghai") from None
+        return value
+
+
+class Paths(Declared):
+    data: Path = Path("var")
+    domains: Path = Path("domains")
+
+
+class DatabaseSettings(Declared):
+    url: SecretStr = SecretStr("embedded")
+    timescale: Literal["auto", "require", "off"] = "auto"
+    pool: Annotated[int, Field(ge=2, le=100)] = 8
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url != "embedded" and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be `embedded` or postgresql://user@host:port/name")
+        return value
+
+    @property
+    def embedded(self) -> bool:
+        return self.url.get_secret_value() == "embedded"
+
+
+class MqttSettings(Declared):
+    mode: Literal["embedded", "external"] = "embedded"
+    bind: str = "127.0.0.1"
+    port: Port = 1883
+    host: str = "127.0.0.1"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    client_id: str = "cityops-worker"
+    max_packet_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    receive_maximum: Annotated[int, Field(ge=20, le=65_535)] = 2000
+
+
+class WebSettings(Declared):
+    bind: str = "127.0.0.1"
+    port: Port = 8050
+    secret_key: SecretStr = SecretStr("")
+    session: Span = 12 * 3600.0
+    allowed_origins: list[str] = []
+
+
+class IngestSettings(Declared):
+    batch_rows: Annotated[int, Field(ge=100, le=100_000)] = 20_000
+    late_after: Span = 600.0
+    future_after: Span = 300.0
+    refuse_future: Span = 86_400.0
+    refuse_older: Span = 30 * 86_400.0
+    spool_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    queue_readings: Annotated[int, Field(ge=1000)] = 200_000
+
+
+class StoreSettings(Declared):
+    keep_readings: Span = 400 * 86_400.0
+    partition: Span = 86_400.0
+    keep_batch_log: Span = 3600.0
+
+
+class EngineSettings(Declared):
+    snapshot_every: Span = 10.0
+    silence_grace: Span = 120.0
+    incident_linger: Span = 600.0
+
+
+class DispatchSettings(Declared):
+    auto: bool = True
+    auto_per_hour: Annotated[int, Field(ge=0, le=1000)] = 30
+    observation_at_most: Span = 86_400.0
+    accept_within: Span = 120.0
+    position_max_age: Span = 900.0
+
+
+class LogSettings(Declared):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Declared):
+    """Every key of `config.yaml`; each has its comment, unit, range and default there."""
+
+    city: City = City()
+    paths: Paths = Paths()
+    database: DatabaseSettings = DatabaseSettings()
+    mqtt: MqttSettings = MqttSettings()
+    web: WebSettings = WebSettings()
+    ingest: IngestSettings = IngestSettings()
+    store: StoreSettings = StoreSettings()
+    engine: EngineSettings = EngineSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    scene: Literal["both", "recorded", "simulated", "off"] = "both"
+    log: LogSettings = LogSettings()
+
+    #: Folder of the file these came from; relative paths are relative to it.
+    home: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _ports(self) -> Settings:
+        if self.mqtt.mode == "embedded" and self.mqtt.port == self.web.port:
+            raise ValueError(f"mqtt.port and web.port are both {self.web.port}; they must differ")
+        return self
+
+    @property
+    def data(self) -> Path:
+        return self.home / self.paths.data
+
+    @property
+    def domains(self) -> Path:
+        return self.home / self.paths.domains
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.city.timezone)
+
+
+def load(path: Path) -> Settings:
+    """Read and check a settings file. Raises `core.yamlfile.Mistakes` with every mistake at once."""
+    document = yamlfile.read(path, path.name)
+    if document.data is None:
+        document = yamlfile.Document(document.file, {}, document.lines)
+    data = document.data
+    if isinstance(data, dict):
+        data.pop("home", None)
+        for variable, (section, key) in SECRETS.items():
+            if variable in os.environ:  # noqa: TID251 - the one place that reads the environment
+                part = data.setdefault(section, {})
+                if isinstance(part, dict):
+                    part[key] = os.environ[variable]  # noqa: TID251 - see above
+    settings = yamlfile.parse(document, Settings)
+    return settings.model_copy(update={"home": path.resolve().parent})

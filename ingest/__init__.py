@@ -1,0 +1,1 @@
+"""Wire → Batch → hypertable. Acknowledged means committed, or synced to the spool; there is no third meaning."""

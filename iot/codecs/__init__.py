@@ -1,0 +1,1 @@
+"""One file per wire format: `decode` and `encode`, pure. What they share stands in `frame.py`."""

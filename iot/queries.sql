@@ -1,0 +1,222 @@
+-- name: find_timescale
+-- The installed version of the extension, no row without it.
+SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'
+
+-- name: timescale_available
+SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'
+
+-- name: readings_kind
+-- 'p' partitioned by us, 'r' a hypertable's root; no row before the first start.
+SELECT relkind::text AS kind FROM pg_class WHERE oid = to_regclass('readings')
+
+-- name: create_readings
+-- Unique (device, channel, time): a resend cannot be stored twice on any store.
+CREATE TABLE readings (
+    device   integer NOT NULL,
+    channel  smallint NOT NULL,
+    time     timestamptz NOT NULL,
+    received timestamptz NOT NULL,
+    value    double precision NOT NULL,
+    quality  smallint NOT NULL,
+    gateway  integer NOT NULL,
+    UNIQUE (device, channel, time)
+) PARTITION BY RANGE (time)
+
+-- name: create_readings_hypertable
+-- The same columns; TimescaleDB makes the chunks.
+CREATE TABLE readings (
+    device   integer NOT NULL,
+    channel  smallint NOT NULL,
+    time     timestamptz NOT NULL,
+    received timestamptz NOT NULL,
+    value    double precision NOT NULL,
+    quality  smallint NOT NULL,
+    gateway  integer NOT NULL,
+    UNIQUE (device, channel, time)
+)
+
+-- name: make_hypertable
+SELECT create_hypertable('readings', by_range('time', make_interval(secs => %(chunk_s)s)))
+
+-- name: create_stage
+CREATE TEMP TABLE IF NOT EXISTS readings_stage (LIKE readings) ON COMMIT DELETE ROWS
+
+-- name: copy_readings
+COPY readings (device, channel, time, received, value, quality, gateway) FROM STDIN (FORMAT BINARY)
+
+-- name: copy_stage
+COPY readings_stage (device, channel, time, received, value, quality, gateway) FROM STDIN (FORMAT BINARY)
+
+-- name: insert_from_stage
+-- First come, first kept; the keys that were new come back.
+INSERT INTO readings (device, channel, time, received, value, quality, gateway)
+SELECT device, channel, time, received, value, quality, gateway FROM readings_stage
+ON CONFLICT (device, channel, time) DO NOTHING
+RETURNING device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us
+
+-- name: flag_conflicts
+-- Stored readings that met another value under the same key: kept, flagged (bit 4), counted.
+UPDATE readings r SET quality = r.quality | 16
+FROM readings_stage s
+WHERE r.device = s.device AND r.channel = s.channel AND r.time = s.time AND r.value <> s.value
+RETURNING r.device, r.channel, (extract(epoch FROM r.time) * 1000000)::bigint AS time_us
+
+-- name: append_batch
+-- The last step of an ingest transaction: under the lock, ids of batch_log are in commit order.
+WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%(lock)s))
+INSERT INTO batch_log (at, rows, history, payload)
+SELECT %(at)s, %(rows)s, %(history)s, %(payload)s FROM locked
+RETURNING id
+
+-- name: add_totals
+INSERT INTO ingest_totals AS t (run, instance, stored, duplicates, conflicts, refused)
+VALUES (%(run)s, %(instance)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(refused)s)
+ON CONFLICT (run, instance) DO UPDATE SET
+    stored = t.stored + excluded.stored,
+    duplicates = t.duplicates + excluded.duplicates,
+    conflicts = t.conflicts + excluded.conflicts,
+    refused = CASE WHEN excluded.refused = '{}'::jsonb THEN t.refused ELSE (
+        SELECT jsonb_object_agg(key, coalesce((t.refused ->> key)::bigint, 0) + coalesce((excluded.refused ->> key)::bigint, 0))
+        FROM (SELECT jsonb_object_keys(t.refused || excluded.refused) AS key) keys
+    ) END
+
+-- name: totals
+SELECT coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicates), 0)::bigint AS duplicates,
+       coalesce(sum(conflicts), 0)::bigint AS conflicts
+FROM ingest_totals WHERE run = %(run)s
+
+-- name: totals_refused
+SELECT key AS reason, sum(value::bigint)::bigint AS n
+FROM ingest_totals, jsonb_each_text(refused) WHERE run = %(run)s GROUP BY key
+
+-- name: insert_dead_letter
+INSERT INTO dead_letters (at, gateway, source, record, reason, detail, payload)
+VALUES (%(at)s, %(gateway)s, %(source)s, %(record)s, %(reason)s, %(detail)s, %(payload)s)
+
+-- name: list_dead_letters
+SELECT id, at, gateway, source, record, reason, detail, payload FROM dead_letters
+WHERE id < %(before)s AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: batches_after
+SELECT id, at, rows, history, payload FROM batch_log WHERE id > %(cursor)s ORDER BY id LIMIT %(limit)s
+
+-- name: newest_batch
+SELECT coalesce(max(id), 0) AS id FROM batch_log
+
+-- name: reader_cursor
+SELECT cursor FROM batch_readers WHERE name = %(name)s
+
+-- name: move_reader
+INSERT INTO batch_readers (name, cursor) VALUES (%(name)s, %(cursor)s)
+ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor
+
+-- name: prune_batches
+-- Forget what every reader has durably passed and what is old enough that no standby needs it.
+DELETE FROM batch_log
+WHERE id <= (SELECT min(cursor) FROM batch_readers) AND at < %(before)s
+
+-- name: create_latest_stage
+CREATE TEMP TABLE IF NOT EXISTS latest_stage (LIKE latest) ON COMMIT DELETE ROWS
+
+-- name: copy_latest_stage
+COPY latest_stage (device, channel, time, received, value, quality, gateway) FROM STDIN (FORMAT BINARY)
+
+-- name: merge_latest
+INSERT INTO latest AS l SELECT * FROM latest_stage
+ON CONFLICT (device, channel) DO UPDATE SET
+    time = excluded.time, received = excluded.received, value = excluded.value,
+    quality = excluded.quality, gateway = excluded.gateway
+WHERE l.time <= excluded.time
+
+-- name: all_latest
+SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us,
+       (extract(epoch FROM received) * 1000000)::bigint AS received_us, value, quality, gateway
+FROM latest
+
+-- name: create_hours_stage
+CREATE TEMP TABLE IF NOT EXISTS hours_stage (LIKE readings_1h) ON COMMIT DELETE ROWS
+
+-- name: copy_hours_stage
+COPY hours_stage (device, channel, bucket, n, total, low, high) FROM STDIN (FORMAT BINARY)
+
+-- name: merge_hours
+INSERT INTO readings_1h AS h SELECT * FROM hours_stage
+ON CONFLICT (device, channel, bucket) DO UPDATE SET
+    n = h.n + excluded.n, total = h.total + excluded.total,
+    low = least(h.low, excluded.low), high = greatest(h.high, excluded.high)
+
+-- name: raw_readings
+SELECT (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
+FROM readings
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+ORDER BY time LIMIT %(limit)s
+
+-- name: minute_readings
+SELECT (extract(epoch FROM date_bin('1 minute', time, 'epoch')) * 1000000)::bigint AS time_us,
+       avg(value) AS value, min(value) AS low, max(value) AS high, count(*)::integer AS n
+FROM readings
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
+
+-- name: hour_readings
+SELECT (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
+FROM readings_1h
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+ORDER BY bucket LIMIT %(limit)s
+
+-- name: day_readings
+-- Days of the city's time zone.
+SELECT (extract(epoch FROM date_trunc('day', bucket, %(zone)s)) * 1000000)::bigint AS time_us,
+       sum(total) / sum(n) AS value, min(low) AS low, max(high) AS high, sum(n)::integer AS n
+FROM readings_1h
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
+
+-- name: hours_of_many
+-- Hourly means of many points at once, for usual bands and traces.
+SELECT device, channel, (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
+FROM readings_1h
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
+  AND bucket >= %(from)s AND bucket < %(to)s
+ORDER BY device, channel, bucket
+
+-- name: recent_of_many
+-- Raw readings of many points at once, for traces and objections.
+SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
+FROM readings
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
+  AND time >= %(from)s AND time < %(to)s
+ORDER BY device, channel, time
+
+-- name: all_gateways
+SELECT number, id, provenance, secret_hash FROM gateways ORDER BY number
+
+-- name: upsert_gateway
+INSERT INTO gateways (id, secret_hash, provenance, created_at)
+VALUES (%(id)s, %(secret_hash)s, %(provenance)s, %(now)s)
+ON CONFLICT (id) DO UPDATE SET
+    secret_hash = CASE WHEN excluded.secret_hash = '' THEN gateways.secret_hash ELSE excluded.secret_hash END
+RETURNING number
+
+-- name: all_channels
+SELECT number, full_name FROM channels ORDER BY number
+
+-- name: add_channel
+INSERT INTO channels (full_name) VALUES (%(full_name)s) ON CONFLICT DO NOTHING
+
+-- name: all_devices
+SELECT number, id, kind, domain, name_zh, name_en, lon, lat, gateway, wire_name, asset, zone, area, provenance, params
+FROM devices ORDER BY number
+
+-- name: upsert_device
+INSERT INTO devices (id, kind, domain, name_zh, name_en, lon, lat, gateway, wire_name, asset, zone, area,
+                     provenance, params, created_at, changed_at)
+VALUES (%(id)s, %(kind)s, %(domain)s, %(name_zh)s, %(name_en)s, %(lon)s, %(lat)s, %(gateway)s, %(wire_name)s,
+        %(asset)s, %(zone)s, %(area)s, %(provenance)s, %(params)s, %(now)s, %(now)s)
+ON CONFLICT (id) DO UPDATE SET
+    kind = excluded.kind, domain = excluded.domain, name_zh = excluded.name_zh, name_en = excluded.name_en,
+    lon = excluded.lon, lat = excluded.lat, gateway = excluded.gateway, wire_name = excluded.wire_name,
+    asset = excluded.asset, zone = excluded.zone, area = excluded.area, provenance = excluded.provenance,
+    params = excluded.params, changed_at = excluded.changed_at
+RETURNING number

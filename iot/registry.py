@@ -1,0 +1,180 @@
+"""The registry in memory: gateways, devices, channels and the dense numbering of points, as one frozen snapshot.
+
+`build` makes a snapshot from rows; readers swap it whole when the registry changes. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iot import units
+from iot.kinds import Catalogue, Channel, Kind
+from iot.units import Conversion
+
+Provenance = Literal["real", "recorded", "simulated", "drill"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What speaks to us on the wire. `number` is persisted and never reused."""
+
+    number: int
+    id: str
+    provenance: Provenance = "real"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One piece of hardware at one place. lon, lat are WGS 84 degrees; `params` are its own limits and set values."""
+
+    number: int
+    id: str
+    kind: str
+    domain: str
+    name: Mapping[str, str]
+    lon: float
+    lat: float
+    gateway: str
+    wire_name: str
+    asset: str = ""
+    zone: str = ""
+    area: str = ""
+    provenance: Provenance = "real"
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WirePoint:
+    """What a wire name leads to: numbers, and the conversions of the units that it accepts."""
+
+    device: int
+    channel: int
+    low: float
+    high: float
+    conversions: Mapping[str, Conversion]
+    states: Mapping[str, float]
+
+
+class Registry:
+    """A frozen snapshot with the look-ups that the hot path needs.
+
+    `point(device, channel)` gives dense numbers 0 … n-1, stable for the life of a process as long as snapshots
+    are made with `build(..., before=previous)`: detectors keep their state in arrays indexed by them.
+    """
+
+    def __init__(
+        self,
+        gateways: Mapping[str, Gateway],
+        devices: Mapping[str, Device],
+        channels: Mapping[str, Channel],
+        catalogue: Catalogue,
+        base: Mapping[tuple[int, str], int],
+    ) -> None:
+        self.gateways = gateways
+        self.devices = devices
+        self.channels = channels
+        self.catalogue = catalogue
+        self.by_number = {device.number: device for device in devices.values()}
+        self.channel_by_number = {channel.number: channel for channel in channels.values()}
+        self._base = base
+        self._number_points()
+
+    def _number_points(self) -> None:
+        """Arrays for `point`: the first point of a device, and the slot of a channel in the device's kind."""
+        top_device = max(self.by_number, default=0) + 1
+        top_channel = max(self.channel_by_number, default=0) + 1
+        kinds = {key: row for row, key in enumerate(self.catalogue.kinds)}
+        self._slot = np.full((len(kinds) + 1, top_channel), -1, np.int32)
+        for key, row in kinds.items():
+            for slot, name in enumerate(self.catalogue.kinds[key].channels.values()):
+                self._slot[row, self.channels[name].number] = slot
+        self._first = np.full(top_device, -1, np.int32)
+        self._kind = np.full(top_device, len(kinds), np.int16)
+        self.size = 0
+        for (number, kind), first in self._base.items():
+            self.size = max(self.size, first + len(self.catalogue.kinds[kind].channels))
+            device = self.by_number.get(number)
+            if device is not None and device.kind == kind:
+                self._first[number] = first
+                self._kind[number] = kinds[kind]
+        self.device_of = np.full(self.size, -1, np.int32)
+        self.channel_of = np.full(self.size, -1, np.int16)
+        for (number, kind), first in self._base.items():
+            names = self.catalogue.kinds[kind].channels.values()
+            for slot, name in enumerate(names):
+                self.device_of[first + slot] = number
+                self.channel_of[first + slot] = self.channels[name].number
+
+    def point(self, device: NDArray[np.int32], channel: NDArray[np.int16]) -> NDArray[np.int32]:
+        """Dense point numbers of parallel columns; -1 where the pair is not in the registry."""
+        known = (device >= 0) & (device < len(self._first)) & (channel >= 0) & (channel < self._slot.shape[1])
+        if not known.all():
+            points = np.full(len(device), -1, np.int32)
+            points[known] = self.point(device[known], channel[known])
+            return points
+        first = self._first[device]
+        slot = self._slot[self._kind[device], channel]
+        return np.where((first < 0) | (slot < 0), np.int32(-1), first + slot)
+
+    def points_of(self, device: Device) -> dict[str, int]:
+        """Channel name → dense number of a device's points."""
+        first = int(self._first[device.number])
+        return {name: first + slot for slot, name in enumerate(self.kind_of(device).channels)}
+
+    def kind_of(self, device: Device) -> Kind:
+        return self.catalogue.kinds[device.kind]
+
+    def channel(self, device: Device, name: str) -> Channel | None:
+        full = self.kind_of(device).channels.get(name)
+        return self.channels[full] if full else None
+
+    def wire_points(self, gateway: str) -> dict[str, WirePoint]:
+        """Everything a gateway may name, as `wire name/channel` → point: one look-up a reading."""
+        found: dict[str, WirePoint] = {}
+        for device in self.devices.values():
+            if device.gateway != gateway:
+                continue
+            for name, full in self.kind_of(device).channels.items():
+                found[f"{device.wire_name}/{name}"] = wire_point(device, self.channels[full])
+        return found
+
+
+def wire_point(device: Device, channel: Channel) -> WirePoint:
+    """The point with the conversion of every unit that its channel accepts ("" = the channel's own)."""
+    decl = channel.decl
+    accepted = {"": units.SAME, decl.unit: units.SAME}
+    for alias in decl.aliases:
+        found = units.conversion(alias, decl.unit)
+        if found is not None:
+            accepted[alias] = found
+    states = {name: float(value) for value, name in enumerate(decl.states)}
+    return WirePoint(device.number, channel.number, decl.low, decl.high, accepted, states)
+
+
+def build(
+    gateways: Iterable[Gateway],
+    devices: Iterable[Device],
+    channels: Iterable[Channel],
+    catalogue: Catalogue,
+    before: Registry | None = None,
+) -> Registry:
+    """A new snapshot. With `before`, points that existed keep their dense numbers and new ones follow."""
+    named = {device.id: device for device in devices}
+    base = dict(before._base) if before else {}  # noqa: SLF001 - its own kind
+    free = before.size if before else 0
+    for device in sorted(named.values(), key=lambda each: each.number):
+        if (device.number, device.kind) not in base:
+            base[device.number, device.kind] = free
+            free += len(catalogue.kinds[device.kind].channels)
+    return Registry(
+        {gateway.id: gateway for gateway in gateways},
+        named,
+        {channel.full_name: channel for channel in channels},
+        catalogue,
+        base,
+    )

@@ -217,7 +217,7 @@ def install_errors(app: FastAPI, texts: Texts) -> None:
             more["objections"] = error.objections
         if isinstance(error, Invalid):
             more["field"] = error.field
-        return problem(status, error.key, told, **more)
+        return problem(status, error.key, told, more)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -229,7 +229,7 @@ def install_errors(app: FastAPI, texts: Texts) -> None:
             for item in error.errors()
         ]
         told = texts("error.invalid", language(request), field=fields[0]["field"])
-        return problem(422, "error.invalid", told, field=fields[0]["field"], errors=fields)
+        return problem(422, "error.invalid", told, {"field": fields[0]["field"], "errors": fields})
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -242,10 +242,14 @@ def install_errors(app: FastAPI, texts: Texts) -> None:
 
 
 def problem(
-    status: int, kind: str, told: str, headers: Mapping[str, str] | None = None, **more: object
+    status: int,
+    kind: str,
+    told: str,
+    more: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document; `type` is the text key, stable for machines."""
-    body = {"type": f"urn:cityops:{kind}", "title": told, "status": status, **more}
+    body = {"type": f"urn:cityops:{kind}", "title": told, "status": status, **(more or {})}
     extra = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return Response(
         to_json(body), status, {**(headers or {}), **extra}, media_type="application/problem+json"

@@ -61,12 +61,15 @@ FROM readings_stage s
 WHERE r.device = s.device AND r.channel = s.channel AND r.time = s.time AND r.value <> s.value
 RETURNING r.device, r.channel, (extract(epoch FROM r.time) * 1000000)::bigint AS time_us
 
+-- name: lock_batches
+-- Held to the end of the ingest transaction: ids of batch_log are then in commit order.
+SELECT pg_advisory_xact_lock(%(lock)s)
+
 -- name: append_batch
--- The last step of an ingest transaction: under the lock, ids of batch_log are in commit order.
-WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%(lock)s))
+-- The last step of an ingest transaction, after lock_batches; `previous` is the id that was the newest.
 INSERT INTO batch_log (at, rows, history, payload)
-SELECT %(at)s, %(rows)s, %(history)s, %(payload)s FROM locked
-RETURNING id
+VALUES (%(at)s, %(rows)s, %(history)s, %(payload)s)
+RETURNING id, (SELECT coalesce(max(id), 0) FROM batch_log) AS previous
 
 -- name: add_totals
 INSERT INTO ingest_totals AS t (run, instance, stored, duplicates, conflicts, refused)
@@ -99,7 +102,7 @@ WHERE id < %(before)s AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: batches_after
-SELECT id, at, rows, history, payload FROM batch_log WHERE id > %(cursor)s ORDER BY id LIMIT %(limit)s
+SELECT id, history, payload FROM batch_log WHERE id > %(cursor)s ORDER BY id LIMIT %(limit)s
 
 -- name: newest_batch
 SELECT coalesce(max(id), 0) AS id FROM batch_log

@@ -41,11 +41,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A batch in the log: its id is its place in commit order."""
+    """A batch in the log: its id is its place in commit order, `previous` the id before it (-1 unknown)."""
 
     id: int
     batch: Batch
     history: bool = False
+    previous: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +137,16 @@ class Store:
             )  # fmt: skip
             logged = None
             if len(stored):
+                await connection.execute(QUERIES["lock_batches"], {"lock": int(Lock.BATCH_LOG)})
                 row = await (
                     await connection.execute(
                         QUERIES["append_batch"],
-                        {
-                            "lock": int(Lock.BATCH_LOG), "at": now, "rows": len(stored), "history": history,
-                            "payload": stored.to_bytes(),
-                        },
+                        {"at": now, "rows": len(stored), "history": history, "payload": stored.to_bytes()},
                         binary=True,
                     )
-                ).fetchone()  # fmt: skip
+                ).fetchone()
                 assert row is not None
-                logged = Logged(int(row[0]), stored, history)
+                logged = Logged(int(row[0]), stored, history, int(row[1]))
         return Stored(logged, duplicates, conflicts)
 
     async def _stage(self, batch: Batch, rows: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
@@ -204,11 +203,3 @@ def first_of_each_key(batch: Batch) -> tuple[Batch, int, int]:
     )
     conflicts = int(differs.sum())
     return marked.take(first), len(ordered) - int(first.sum()) - conflicts, conflicts
-
-
-async def after(connection: Connection, cursor: int, limit: int = 20) -> list[Logged]:
-    """The batches that were committed after a cursor, oldest first."""
-    rows = await (
-        await connection.execute(QUERIES["batches_after"], {"cursor": cursor, "limit": limit}, binary=True)
-    ).fetchall()
-    return [Logged(row[0], Batch.from_bytes(row[4]), row[3]) for row in rows]

@@ -35,12 +35,12 @@ def router(screens: Screens) -> APIRouter:
         return Json(dict(screens.texts.all(language)), headers={"Cache-Control": "no-cache"})
 
     @routes.get("/wall")
-    async def wall(_: Annotated[Actor, Depends(Allow("wall.read"))]) -> Response:
+    async def wall(_: Annotated[Actor, Depends(Allow("screen.wall"))]) -> Response:
         """What the wall must know before it draws: the city, its time zone, the base map."""
         return Json(screens.setup)
 
     @routes.get("/map/devices")
-    async def devices(_: Annotated[Actor, Depends(Allow("point.read"))]) -> Response:
+    async def devices(_: Annotated[Actor, Depends(Allow("map.read"))]) -> Response:
         """All devices as columns for the map; `id` is the number that frames of points carry."""
         found = list(screens.points.table.registry.devices.values())
         return Json(
@@ -115,11 +115,11 @@ def mount_files(app: FastAPI, colours: theme.Theme) -> None:
     mimetypes.add_type("font/woff2", ".woff2")
     sheet = theme.css(colours)
 
-    @app.get("/static/theme.css", include_in_schema=False, dependencies=[Depends(Open("a style sheet"))])
+    @app.get("/assets/theme.css", include_in_schema=False, dependencies=[Depends(Open("a style sheet"))])
     async def theme_css() -> Response:
         return Response(sheet, media_type="text/css", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/static/vendor", Fresh(directory=HERE / "vendor"), name="vendor")
-    app.mount("/static", Fresh(directory=HERE / "static"), name="static")
+    app.mount("/vendor", Fresh(directory=HERE / "vendor"), name="vendor")
+    app.mount("/assets", Fresh(directory=HERE / "assets"), name="files")
 
 

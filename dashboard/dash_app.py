@@ -5,6 +5,7 @@ Pages are registered explicitly (`pages_folder=""`): Dash's own loader would run
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ STYLES = ("fonts.css", "theme.css", "base.css", "wall/wall.css")
 
 #: Dash callback id → the policy action that whoever triggers it needs. Anything else is refused by a test.
 CALLBACKS: Mapping[str, str] = {
-    "..._pages_content.children..._pages_store.data...": "page.read",
-    "_pages_dummy.children": "page.read",
+    "..._pages_content.children..._pages_store.data...": "screen.open",
+    "_pages_dummy.children": "screen.open",
 }
 
 
@@ -37,7 +38,7 @@ class Page:
     layout: Callable[[Texts, str], Component]
 
 
-PAGES: tuple[Page, ...] = (Page("wall", "/wall", "wall.read", wall.layout),)
+PAGES: tuple[Page, ...] = (Page("wall", "/wall", "screen.wall", wall.layout),)
 
 
 def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
@@ -51,6 +52,7 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
         use_pages=True,
         pages_folder="",
         assets_folder=str(HERE / "assets"),
+        include_assets_files=False,
         title=title,
         update_title="",
         serve_locally=True,
@@ -64,7 +66,20 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
             page.name, path=page.path, title=texts(f"page.{page.name}", language), layout=_layout(page, texts, language)
         )
     app.layout = dash.page_container
+    # Dash would open a socket of its own on every page (plotly/dash #3939); live data comes by dashboard/feed.py
+    app.backend.websocket_capability = False
     return app
+
+
+async def warm(app: Dash) -> None:
+    """Do what Dash puts off until its first request: its page callbacks, and the inline script that belongs to them.
+
+    Await it before serving: otherwise the first page that is opened lacks that script, and its hash the policy.
+    """
+    for prepare in app.backend._before_request_funcs:  # noqa: SLF001 - there is no public way
+        done = prepare()
+        if inspect.isawaitable(done):
+            await done
 
 
 def _layout(page: Page, texts: Texts, default: str) -> Callable[..., Component]:
@@ -76,18 +91,19 @@ def _layout(page: Page, texts: Texts, default: str) -> Callable[..., Component]:
 
 def index(language: str) -> str:
     """The HTML around every page. No inline script but those of Dash, whose hashes stand in the policy."""
-    links = "".join(f'<link rel="stylesheet" href="/static/{name}">' for name in STYLES)
+    links = "".join(f'<link rel="stylesheet" href="/assets/{name}">' for name in STYLES)
     return (
         f'<!DOCTYPE html><html lang="{"zh-CN" if language == "zh" else "en"}"><head>{{%metas%}}'
-        f'<title>{{%title%}}</title><link rel="icon" href="/static/icon.svg">{links}{{%css%}}</head>'
-        "<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"
+        f'<title>{{%title%}}</title><link rel="icon" href="/assets/icon.svg">{links}{{%css%}}</head>'
+        '<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}'
+        '<script type="module" src="/assets/boot.mjs"></script></footer></body></html>'
     )
 
 
 def content_security_policy(app: Dash) -> str:
     """The header value for every page: scripts only of our own origin, no inline script, no eval.
 
-    Call after the last clientside callback was added: Dash's inline scripts are let in by their hash.
+    Call after `warm`: Dash's inline scripts are let in by their hash.
     """
     scripts = " ".join(["'self'", *app.csp_hashes()])
     return "; ".join(

@@ -21,16 +21,10 @@ from dashboard.points import DELTA, SNAPSHOT, PointTable
 Item = Mapping[str, object]
 Message = bytes | str
 
-#: What a topic's items need to be seen.
+#: Topics, and the policy action that following one needs; the same action decides about each item's place.
 ACTIONS = {
-    "points": "point.read",
-    "alerts": "alert.read",
-    "incidents": "incident.read",
-    "cases": "case.read",
-    "orders": "order.read",
-    "crews": "crew.read",
-    "vitals": "vital.read",
-    "status": "status.read",
+    topic: f"stream.{topic}"
+    for topic in ("points", "alerts", "incidents", "cases", "orders", "crews", "vitals", "status")
 }
 
 

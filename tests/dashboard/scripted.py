@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: 2026-11-21 15:42:08 in Shanghai.
 NOON_US = 1_795_246_928 * SECOND_US
 EVERYBODY = frozenset({"viewer"})
-ACTIONS_OF_ALL = {*ACTIONS.values(), "wall.read", "page.read", "map.read", "map.style"}
+ACTIONS_OF_ALL = {*ACTIONS.values(), "screen.wall", "screen.open", "map.read", "vital.read"}
 POLICY = Policy({action: EVERYBODY for action in ACTIONS_OF_ALL}, {})
 WEST, SOUTH, EAST, NORTH = 121.4813, 31.2269, 121.5197, 31.2504
 
@@ -56,7 +56,7 @@ class RunningClock:
 def registry(devices: int = 240) -> Registry:
     """Level gauges in the sample area on a jittered grid."""
     decl = ChannelDecl(key="level", unit="m", low=-1, high=10)
-    kind = Kind("flood", KindDecl(key="gauge", channels=["level"], period=60.0), {"level": "flood.level"})
+    kind = Kind("flood", KindDecl(key="gauge", channels=["level"], period="60s", asset="gauge", formats=["senml"]), {"level": "flood.level"})
     catalogue = Catalogue({"flood.level": decl}, {"gauge": kind})
     rng = np.random.default_rng(7)
     lon, lat = rng.uniform(WEST, EAST, devices), rng.uniform(SOUTH, NORTH, devices)
@@ -306,7 +306,7 @@ def facts(mood: str) -> dict[str, object]:
     return told
 
 
-def screens(mood: str = "alarm", devices: int = 240) -> Screens:
+def screens(mood: str = "alarm", devices: int = 240, base_map: Mapping[str, object] | None = None) -> Screens:
     return Screens(
         database=Database("postgresql://nowhere"),
         clock=RunningClock(),
@@ -321,7 +321,7 @@ def screens(mood: str = "alarm", devices: int = 240) -> Screens:
             "alerts": Script([{"id": f"a{n}", "device": f"d{n * 7}", "level": 1 + n % 4} for n in range(18)] if mood == "alarm" else []),
         },
         facts=Told(facts(mood)),
-        setup={"city": both("江州市", "Jiangzhou"), "timezone": "Asia/Shanghai", "map": None},
+        setup={"city": both("江州市", "Jiangzhou"), "timezone": "Asia/Shanghai", "map": base_map},
     )
 
 
@@ -333,24 +333,37 @@ def words() -> text.Texts:
 class EverybodyLooks:
     """Stands for the sign-in: every request comes from one viewer."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, headers: dict[str, str]) -> None:
         self.app = app
+        self.headers = headers
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] in ("http", "websocket"):
             scope.setdefault("state", {})["actor"] = Actor("viewer", "viewer", EVERYBODY)
-        await self.app(scope, receive, send)
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] += [(k.lower().encode(), v.encode()) for k, v in self.headers.items()]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
 
 
 def application(found: Screens) -> FastAPI:
-    app = FastAPI()
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await dash_app.warm(dash)
+        policy["Content-Security-Policy"] = dash_app.content_security_policy(dash)
+        yield
+
+    policy: dict[str, str] = {}
+    app = FastAPI(lifespan=lifespan)
     install_errors(app, found.texts)
     app.state.policy = POLICY
     app.include_router(api.router(found), prefix="/api/v1")
     api.mount_files(app, theme.load())
     dash = dash_app.build(app, found.texts, "zh", "CityOps")
-    app.state.dash = dash
-    app.add_middleware(EverybodyLooks)
+    app.add_middleware(EverybodyLooks, headers=policy)
     return app
 
 

@@ -55,7 +55,7 @@ def test_the_style_sheet_names_every_token_in_both_shades(theme: themes.Theme) -
 
 def test_no_style_sheet_or_script_names_a_colour_of_its_own() -> None:
     hexes = re.compile(r"#[0-9a-fA-F]{3,8}\b(?![^<]*</)")
-    for path in [*DASHBOARD.glob("static/**/*.css"), *DASHBOARD.glob("static/**/*.mjs")]:
+    for path in [*DASHBOARD.glob("assets/**/*.css"), *DASHBOARD.glob("assets/**/*.mjs")]:
         found = [match for match in hexes.findall(path.read_text("utf-8")) if re.search(r"\d|[a-f]{3}", match)]
         assert found == [], path.name
 

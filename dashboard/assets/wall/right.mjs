@@ -65,12 +65,12 @@ export function dispatch(cases, count, crewsOut, overdue, nowMs) {
   return html`<div class="panel dispatch">
     <header><h2>${t("wall.dispatch")}</h2><span>${t("wall.dispatch_note", { crews: number(crewsOut), overdue: number(overdue) })}</span></header>
     ${!cases.length && html`<p class="empty">${t("wall.no_cases")}</p>`}
-    ${cases.slice(0, count).map(
+    <div class="cases">${cases.slice(0, count).map(
       (each) => html`<div class="case" key=${each.id}>
         <div class="head">${shape(each.level, { title: t(`level.${each.level}`) })}<h4>${told(each.title)}</h4><span>${told(each.units)}</span></div>
         <ol>${STAGES.map((stage) => stageCell(stage, each.stages?.[stage], nowMs))}</ol>
       </div>`,
-    )}
+    )}</div>
   </div>`;
 }
 

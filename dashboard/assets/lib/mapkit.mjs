@@ -1,7 +1,7 @@
 // MapLibre for all pages: our own tiles, our own symbols, sizes that follow the canvas, colours from the theme.
 
-import { Map as MapLibre, addProtocol } from "/static/vendor/maplibre-gl.mjs";
-import { Protocol } from "/static/vendor/pmtiles.mjs";
+import { Map as MapLibre, addProtocol } from "/vendor/maplibre-gl.mjs";
+import { Protocol } from "/vendor/pmtiles.mjs";
 import { SHAPES } from "./shapes.mjs";
 
 const SIZES = ["text-size", "text-halo-width", "icon-size", "line-width", "line-gap-width", "line-offset", "circle-radius", "circle-stroke-width", "symbol-spacing", "text-max-width"];
@@ -84,8 +84,8 @@ function canvas(size, draw) {
   const element = document.createElement("canvas");
   element.width = element.height = size;
   const pen = element.getContext("2d");
-  pen.scale(size / 116, size / 116);
-  pen.translate(8, 8);
+  pen.scale(size / 112, size / 112);
+  pen.translate(6, 6);
   draw(pen);
   return pen.getImageData(0, 0, size, size);
 }

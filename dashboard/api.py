@@ -1,10 +1,10 @@
-"""HTTP and WebSocket of the screens: texts, set-up of the wall, vital signs, devices for the map, the live stream, files."""
+"""HTTP and WebSocket of the screens: words, set-up of the wall, devices for the map, the live stream, files."""
 
 from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
@@ -103,8 +103,8 @@ class Starlette:
 class Fresh(StaticFiles):
     """Files that a browser asks for again each time, and gets only when they changed (ETag)."""
 
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type] - handed on as it came
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - handed on as it came
+        response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
 
@@ -121,5 +121,3 @@ def mount_files(app: FastAPI, colours: theme.Theme) -> None:
 
     app.mount("/vendor", Fresh(directory=HERE / "vendor"), name="vendor")
     app.mount("/assets", Fresh(directory=HERE / "assets"), name="files")
-
-

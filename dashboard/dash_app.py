@@ -48,7 +48,7 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
     """
     app = Dash(
         "dashboard",
-        server=server,
+        server=server,  # type: ignore[arg-type] # typed for Flask; FastAPI is taken since 4.1
         use_pages=True,
         pages_folder="",
         assets_folder=str(HERE / "assets"),
@@ -62,8 +62,11 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
     )
     dash.page_registry.clear()
     for page in PAGES:
-        dash.register_page(
-            page.name, path=page.path, title=texts(f"page.{page.name}", language), layout=_layout(page, texts, language)
+        dash.register_page(  # type: ignore[no-untyped-call] # it has no types
+            page.name,
+            path=page.path,
+            title=texts(f"page.{page.name}", language),
+            layout=_layout(page, texts, language),
         )
     app.layout = dash.page_container
     # Dash would open a socket of its own on every page (plotly/dash #3939); live data comes by dashboard/feed.py
@@ -76,7 +79,7 @@ async def warm(app: Dash) -> None:
 
     Await it before serving: otherwise the first page that is opened lacks that script, and its hash the policy.
     """
-    for prepare in app.backend._before_request_funcs:  # noqa: SLF001 - there is no public way
+    for prepare in getattr(app.backend, "_before_request_funcs"):  # noqa: B009 - there is no public way
         done = prepare()
         if inspect.isawaitable(done):
             await done
@@ -95,7 +98,7 @@ def index(language: str) -> str:
     return (
         f'<!DOCTYPE html><html lang="{"zh-CN" if language == "zh" else "en"}"><head>{{%metas%}}'
         f'<title>{{%title%}}</title><link rel="icon" href="/assets/icon.svg">{links}{{%css%}}</head>'
-        '<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}'
+        "<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}"
         '<script type="module" src="/assets/boot.mjs"></script></footer></body></html>'
     )
 

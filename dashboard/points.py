@@ -92,6 +92,16 @@ class PointTable:
         self._dirty |= (wanted != self._level) & (self._time != NEVER)
         self._level = wanted
 
+    def columns(
+        self, points: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint16]]:
+        """(time µs or `NEVER`, value, quality) of dense point numbers; -1 was never heard."""
+        safe = np.maximum(points, 0)
+        known = (points >= 0) & (points < len(self._time))
+        if not len(self._time):
+            return np.full(len(points), NEVER), np.zeros(len(points)), np.zeros(len(points), np.uint16)
+        return np.where(known, self._time[safe], NEVER), self._value[safe], self._quality[safe]
+
     def newest(self, devices: NDArray[np.int32]) -> NDArray[np.int64]:
         """When each device was last heard, µs; `NEVER` where it was not."""
         newest = np.full(self._devices() + 1, NEVER)

@@ -5,7 +5,7 @@ CSS variables for our pages, tokens for the MapLibre style, a template for Plotl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -180,7 +180,7 @@ def _linear(share: float) -> float:
     return share / 12.92 if share <= 0.04045 else float(((share + 0.055) / 1.055) ** 2.4)
 
 
-def pairs(colours: Mapping[str, str]) -> Iterator[tuple[str, str, float]]:
+def pairs() -> Iterator[tuple[str, str, float]]:
     """(foreground, ground, least ratio asked) of every pair that our pages really draw."""
     for ground in ("bg", "surface", "raised"):
         for text in ("t1", "t2", "t3", "accent", "l1", "l2", "l3", "l4", "stale"):

@@ -5,7 +5,7 @@ Zones are empty leaves, so that React never touches what the module draws; while
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from dash import html
 from dash.development.base_component import Component
@@ -17,10 +17,13 @@ Density = Literal["full", "half", "few"]
 
 def layout(texts: Texts, language: str, density: Density = "full") -> Component:
     """The page `/wall`: top · left, centre, right · foot."""
-    loading = {"data-loading": texts("wall.loading", language)}
+    loading = texts("wall.loading", language)
 
     def zone(name: str) -> Component:
-        return html.Div(id=name, **{"data-zone": name, **loading})
+        attributes: dict[str, Any] = {"data-zone": name, "data-loading": loading}
+        return html.Div(id=name, **attributes)
+
+    dense: dict[str, Any] = {"data-density": density}
 
     return html.Div(
         id="wall",
@@ -40,8 +43,10 @@ def layout(texts: Texts, language: str, density: Density = "full") -> Component:
                 ],
                 className="centre",
             ),
-            html.Aside([zone(name) for name in ("counters", "stream", "dispatch", "resources")], className="right"),
+            html.Aside(
+                [zone(name) for name in ("counters", "stream", "dispatch", "resources")], className="right"
+            ),
             zone("foot"),
         ],
-        **{"data-density": density},
+        **dense,
     )

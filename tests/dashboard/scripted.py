@@ -56,7 +56,11 @@ class RunningClock:
 def registry(devices: int = 240) -> Registry:
     """Level gauges in the sample area on a jittered grid."""
     decl = ChannelDecl(key="level", unit="m", low=-1, high=10)
-    kind = Kind("flood", KindDecl(key="gauge", channels=["level"], period="60s", asset="gauge", formats=["senml"]), {"level": "flood.level"})
+    kind = Kind(
+        "flood",
+        KindDecl(key="gauge", channels=["level"], period="60s", asset="gauge", formats=["senml"]),
+        {"level": "flood.level"},
+    )
     catalogue = Catalogue({"flood.level": decl}, {"gauge": kind})
     rng = np.random.default_rng(7)
     lon, lat = rng.uniform(WEST, EAST, devices), rng.uniform(SOUTH, NORTH, devices)
@@ -126,7 +130,13 @@ def vital(
 ) -> dict[str, Any]:  # fmt: skip
     mean = value if value else 1.0
     base = float(str(more.pop("mean", mean)))
-    line = trend(base, swing if swing is not None else base * 0.12, abs(base) * 0.012, seed or order, value if level else None)
+    line = trend(
+        base,
+        swing if swing is not None else base * 0.12,
+        abs(base) * 0.012,
+        seed or order,
+        value if level else None,
+    )
     return {
         "id": key, "group": group, "order": order, "slot": slot, "unit": unit, "digits": digits, "value": value,
         "level": level, "state": state, "as_of": ago(0.1), "coverage": [12, 12], "history_days": 28, "trend": line,
@@ -134,47 +144,49 @@ def vital(
     }  # fmt: skip
 
 
+def told(key: str, **params: str) -> dict[str, object]:
+    return {"key": f"vital.{key}.sub", "params": params}
+
+
 def vitals(mood: str) -> list[dict[str, Any]]:
     alarm = mood == "alarm"
-    name = {"key": "plain", "params": {}}
-    del name
-    day = trend(90, 60, 6, 3)
-    low = [round(float(v)) for v in np.clip(60 + 70 * np.sin((np.arange(24) - 7) / 24 * 2 * math.pi), 20, None)]
+    low = [
+        round(float(v)) for v in np.clip(60 + 70 * np.sin((np.arange(24) - 7) / 24 * 2 * math.pi), 20, None)
+    ]
     values = [v + 20 + (h * 7) % 13 for h, v in enumerate(low)]
     if alarm:
         values[13:16] = [180, 205, 227]
     rows = [
         vital("ws_pressure_min", "lifeline", 10, 0.18 if alarm else 0.39, "MPa", digits=2, level=1 if alarm else 0,
-              mean=0.38, sub=both("滨江片区最低", "Binjiang lowest"), swing=0.03,
+              mean=0.38, sub=both("滨江路 3 号压力点", "Binjiang Rd gauge 3"), swing=0.03,
               limits=[{"level": 4, "value": 0.2}, {"level": 3, "value": 0.14}]),
-        vital("ws_supply_flow", "lifeline", 20, 1.24, "万 m³/h", digits=2, sub=both("全市", "City")),
-        vital("ws_mnf_excess", "lifeline", 30, 6.4, "%", digits=1, sub=both("独立计量区 10 个", "10 DMAs")),
-        vital("ws_pressure_ok_rate", "lifeline", 40, 99.1, "%", digits=1, swing=0.6, sub=both("24 h", "24 h")),
-        vital("fl_depth_max", "flood", 50, 27 if alarm else 0, "cm", level=2 if alarm else 0, mean=1.0,
-              sub=both("最深 解放大道", "Jiefang Ave"), swing=0.4,
+        vital("ws_supply_flow", "lifeline", 20, 1.24, "10⁴ m³/h", digits=2),
+        vital("gas_worst_lel", "lifeline", 30, 0.6, "%LEL", digits=1, sub=both("延安东路阀井", "Yan'an E Rd pit")),
+        vital("gas_gate_pressure", "lifeline", 40, 0.382, "MPa", digits=3, swing=0.004, sub=both("浦东门站", "Pudong gate")),
+        vital("dr_pump_ready", "lifeline", 50, 24, "台", parts=[9, 24], sub=told("dr_pump_ready", on="9", percent="100")),
+        vital("fl_rain_1h_max", "flood", 110, 46.2 if alarm else 0, "mm", digits=1, level=3 if alarm else 0, mean=0.4, swing=0.3,
+              sub=both("人民广场雨量站", "People's Square gauge")),
+        vital("fl_depth_max", "flood", 120, 27 if alarm else 0, "cm", level=2 if alarm else 0, mean=1.0,
+              sub=both("延安东路下穿", "Yan'an E underpass"), swing=0.4,
               limits=[{"level": 4, "value": 5}, {"level": 3, "value": 15}, {"level": 2, "value": 25}, {"level": 1, "value": 40}]),
-        vital("fl_points", "flood", 60, 2 if alarm else 0, "处", level=4 if alarm else 0, mean=0.2, sub=both("≥ 15 cm", "≥ 15 cm")),
-        vital("fl_river_margin", "flood", 70, 1.64, "m", digits=2, sub=both("吴淞口站", "Wusong gauge")),
-        vital("con_night_noise", "site", 80, 0, "个", mean=0.3, sub=both("22–06 时", "22–06 h")),
-        vital("con_dust_sites", "site", 90, 3 if alarm else 1, "个", level=3 if alarm else 0, parts=[3 if alarm else 1, 42],
-              sub=both("42 个工地", "42 sites")),
-        vital("con_online_rate", "site", 100, 97.4, "%", digits=1, swing=0.8, sub=both("工地设备", "Site devices")),
-        vital("dis_unsigned", "people", 110, 2 if alarm else 0, "条", level=1 if alarm else 0, mean=0.4,
-              sub=both("最久 9 分", "Oldest 9 min") if alarm else None),
-        vital("dis_overdue", "people", 120, 7 if alarm else 0, "件", level=4 if alarm else 0, mean=1.2, sub=None, history_days=3),
-        vital("hot_calls_h", "people", 130, 99.1 if mood == "stale" else 412, "次/h", state="stale" if alarm else "ok",
-              as_of=ago(6), sub=both("12345", "12345")),
-        vital("dis_received", "people", 1, values[15], "件", slot="kpi", note=both("较昨日 +18%", "+18%"),
-              day={"values": values, "low": [v * 0.75 for v in low], "high": [v * 1.25 + 14 for v in low]}),
-        vital("dis_open", "people", 2, 62 if alarm else 38, "件", slot="kpi", note=both(f"超时 {7 if alarm else 0}", f"{7 if alarm else 0} overdue")),
-        vital("dis_handle_ontime", "people", 3, 96.4, "%", digits=1, slot="kpi", note=both("目标 95", "target 95")),
-        vital("dis_arrival_p90", "people", 4, 8.6, "min", digits=1, slot="kpi", note=both("目标 30", "target 30")),
-        vital("hot_answer_time", "people", 5, 12.8, "s", digits=1, slot="kpi", note=both("目标 15", "target 15")),
-        vital("we_temperature", "people", 1, 24.6, "°C", digits=1, slot="weather"),
-        vital("fl_rain_1h_max", "flood", 2, 46.2 if alarm else 0, "mm", digits=1, slot="weather"),
-        vital("we_wind", "people", 3, 14 if alarm else 3, "m/s", slot="weather"),
+        vital("fl_river_margin", "flood", 130, 1.64, "m", digits=2, sub=both("黄浦公园站", "Huangpu Park gauge")),
+        vital("fire_pending", "site", 210, 0, "起", mean=0.3, swing=0.2, history_days=3),
+        vital("fire_water_ok_rate", "site", 220, 100.0, "%", digits=1, swing=0.3, sub=told("fire_water_ok_rate", all="48", bad="0")),
+        vital("con_dust_sites", "site", 230, 3 if alarm else 0, "个", level=3 if alarm else 0, parts=[3 if alarm else 0, 42],
+              mean=1, swing=0.5, sub=told("con_dust_sites", n="42")),
+        vital("dis_unsigned", "people", 310, 2 if alarm else 0, "条", level=1 if alarm else 0, mean=0.4,
+              sub=told("dis_unsigned", oldest_min="9.7" if alarm else "0")),
+        vital("dis_overdue", "people", 320, 7, "件", state="stale" if alarm else "ok", mean=6, as_of=ago(6), sub=told("dis_overdue")),
+        vital("dis_received", "people", 1, 3482 if alarm else 1946, "件", slot="kpi"),
+        vital("dis_open", "people", 2, 8 if alarm else 3, "件", slot="kpi", sub=told("dis_open", overdue="1" if alarm else "0")),
+        vital("dis_handle_ontime", "people", 3, 96.4, "%", digits=1, slot="kpi", sub=told("dis_handle_ontime")),
+        vital("dis_arrival_p90", "people", 4, 8.6, "min", digits=1, slot="kpi", sub=told("dis_arrival_p90")),
+        vital("dis_crew_free", "people", 5, 113, "支", slot="kpi", parts=[113, 223], sub=told("dis_crew_free", share="51")),
+        vital("we_temperature", "weather", 10, 24.6 if alarm else 18.2, "°C", digits=1, slot="weather"),
+        vital("we_rain", "weather", 20, 31.8 if alarm else 0, "mm", digits=1, slot="weather"),
+        vital("we_wind", "weather", 30, 14 if alarm else 3, "m/s", slot="weather"),
     ]  # fmt: skip
-    del day
+    rows[1]["day"] = {"values": values, "low": [v * 0.75 for v in low], "high": [v * 1.25 + 14 for v in low]}
     if mood == "worst":
         for number, row in enumerate(rows[:13]):
             row["level"], row["state"] = number % 4 + 1, "ok"
@@ -266,7 +278,9 @@ def cases(mood: str) -> list[dict[str, Any]]:
             done[current] = {"current": True, "due_at": ago(-left / 60)}
         return done
 
-    def case(key: str, level: int, zh: str, en: str, units: dict[str, str], stage: dict[str, object]) -> dict[str, Any]:
+    def case(
+        key: str, level: int, zh: str, en: str, units: dict[str, str], stage: dict[str, object]
+    ) -> dict[str, Any]:
         return {"id": key, "level": level, "title": both(zh, en), "units": units, "stages": stage, "state": "handling",
                 "opened_at": ago(10), "overdue": False}  # fmt: skip
 
@@ -287,7 +301,14 @@ def crews(mood: str) -> list[dict[str, Any]]:
         return []
     rng = np.random.default_rng(5)
     found = []
-    for kind, free, total in (("fire", 18, 46), ("ambulance", 23, 38), ("drain_pump", 3, 24), ("power", 11, 20), ("water_repair", 6, 15), ("police", 52, 80)):
+    for kind, free, total in (
+        ("fire", 18, 46),
+        ("ambulance", 23, 38),
+        ("drain_pump", 3, 24),
+        ("power", 11, 20),
+        ("water_repair", 6, 15),
+        ("police", 52, 80),
+    ):
         for n in range(total):
             placed = n < 3
             found.append({
@@ -299,10 +320,26 @@ def crews(mood: str) -> list[dict[str, Any]]:
 
 
 def facts(mood: str) -> dict[str, object]:
-    told: dict[str, object] = {"closed_today": 3266 if mood != "calm" else 1904, "shift": both("林静", "Lin Jing"), "warnings": []}
+    told: dict[str, object] = {
+        "closed_today": 3266 if mood != "calm" else 1904,
+        "shift": both("林静", "Lin Jing"),
+        "warnings": [],
+    }
     if mood in ("alarm", "worst"):
-        told["response"] = {"level": 2, "name": both("防汛应急响应", "flood response"), "since": ago(122), "commander": "周明远"}
-        told["warnings"] = [{"level": 2, "name": both("暴雨橙色预警", "Rainstorm orange"), "issuer": both("市气象台", "Met office"), "issued_at": ago(142)}]
+        told["response"] = {
+            "level": 2,
+            "name": both("防汛应急响应", "flood response"),
+            "since": ago(122),
+            "commander": "周明远",
+        }
+        told["warnings"] = [
+            {
+                "level": 2,
+                "name": both("暴雨橙色预警", "Rainstorm orange"),
+                "issuer": both("市气象台", "Met office"),
+                "issued_at": ago(142),
+            }
+        ]
     return told
 
 
@@ -318,7 +355,11 @@ def screens(mood: str = "alarm", devices: int = 240, base_map: Mapping[str, obje
             "incidents": Script(incidents(mood)),
             "cases": Script(cases(mood)),
             "crews": Script(crews(mood)),
-            "alerts": Script([{"id": f"a{n}", "device": f"d{n * 7}", "level": 1 + n % 4} for n in range(18)] if mood == "alarm" else []),
+            "alerts": Script(
+                [{"id": f"a{n}", "device": f"d{n * 7}", "level": 1 + n % 4} for n in range(18)]
+                if mood == "alarm"
+                else []
+            ),
         },
         facts=Told(facts(mood)),
         setup={"city": both("江州市", "Jiangzhou"), "timezone": "Asia/Shanghai", "map": base_map},

@@ -30,7 +30,7 @@ def test_every_pair_that_is_drawn_can_be_read(theme: themes.Theme, shade: Shade)
     colours = theme.palette(shade).model_dump()
     low = [
         f"{text} on {ground}: {ratio:.2f} < {least}"
-        for text, ground, least in themes.pairs(colours)
+        for text, ground, least in themes.pairs()
         if (ratio := contrast(colours[text][:7], colours[ground][:7])) < least
     ]
     assert low == []
@@ -56,7 +56,9 @@ def test_the_style_sheet_names_every_token_in_both_shades(theme: themes.Theme) -
 def test_no_style_sheet_or_script_names_a_colour_of_its_own() -> None:
     hexes = re.compile(r"#[0-9a-fA-F]{3,8}\b(?![^<]*</)")
     for path in [*DASHBOARD.glob("assets/**/*.css"), *DASHBOARD.glob("assets/**/*.mjs")]:
-        found = [match for match in hexes.findall(path.read_text("utf-8")) if re.search(r"\d|[a-f]{3}", match)]
+        found = [
+            match for match in hexes.findall(path.read_text("utf-8")) if re.search(r"\d|[a-f]{3}", match)
+        ]
         assert found == [], path.name
 
 

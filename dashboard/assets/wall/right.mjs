@@ -49,8 +49,8 @@ function incidentRow(incident, nowMs, connected) {
   return html`<div class=${`incident l${level} ${waiting ? "waiting" : ""} ${isOpen(incident) ? "" : "closed"}`} key=${incident.id}>
     ${shape(level, { ring: waiting, blink: waiting && connected && level <= 2, title: t(`level.${level}`) })}
     <div class="what">
-      <h4>${told(incident.title)}${incident.grade ? html`<i class="chip">${t(`grade.${incident.grade}`)}</i>` : null}${incident.provenance && incident.provenance !== "real" ? html`<i class="chip">${t(`provenance.${incident.provenance}`)}</i>` : null}</h4>
-      <p>${[name(incident.place), told(incident.source)].filter(Boolean).join(" · ")}</p>
+      <h4>${told(incident.title)}${incident.grade ? html`<i class="chip">${t(`grade.${incident.grade}`)}</i>` : null}</h4>
+      <p>${[origin(incident), name(incident.place), told(incident.source)].filter(Boolean).join(" · ")}</p>
     </div>
     <div class="when">
       <b class="n">${elapsed((nowMs - Date.parse(incident.opened_at)) / 1000)}</b>
@@ -58,6 +58,9 @@ function incidentRow(incident, nowMs, connected) {
     </div>
   </div>`;
 }
+
+/** What is not real says so on every row. */
+const origin = ({ provenance }) => (provenance && provenance !== "real" ? t(`provenance.${provenance}`) : "");
 
 export const STAGES = ["accept", "dispatch", "arrive", "handle", "check", "close"];
 

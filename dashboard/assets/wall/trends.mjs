@@ -21,7 +21,7 @@ export function trends(vitals, width, height, nowMs) {
   const bars = vitals.find((v) => v.day);
   const focus = focusOf(vitals);
   return html`<div class="trends">
-    <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? t("wall.today_per_hour", { unit: unit(bars) }) : ""}</span></header>
+    <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
       ${bars ? barPlot(bars, width * 0.535, height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
     <div class="panel"><header><h2>${focus ? `${t(`vital.${focus.id}.name`)}` : t("wall.limits")}</h2><span>${focus ? [told(focus.sub), t("wall.last_hours", { n: SHOWN_H }), unit(focus)].filter(Boolean).join(" · ") : ""}</span></header>
       ${focus ? limitPlot(focus, width * 0.465, height, nowMs) : html`<p class="empty">${t("wall.no_limits")}</p>`}</div>

@@ -3,7 +3,7 @@
 import { html } from "../lib/dom.mjs";
 import { age, number } from "../lib/format.mjs";
 import { half, shape } from "../lib/shapes.mjs";
-import { has, t, told } from "../lib/text.mjs";
+import { has, language, t, told } from "../lib/text.mjs";
 import { trace } from "../lib/trace.mjs";
 
 /** More coloured rows than this and colour stops meaning anything: the wash is left to the worst. */
@@ -65,9 +65,11 @@ function vital(row, washed, nowMs) {
 /** "61/74" where the declaration asks for parts, else the value. */
 export const shown = (row) => (row.parts ? `${number(row.parts[0])}/${number(row.parts[1])}` : number(row.value, row.digits));
 
+/** The unit in the reader's language; counting words of Chinese have no English one. */
 export function unit(row) {
   const key = `unit.${row.unit}`;
-  return has(key) ? t(key) : row.unit;
+  if (has(key)) return t(key);
+  return language === "en" && /[\u4e00-\u9fff]/.test(row.unit) ? "" : row.unit;
 }
 
 function subline(row, nowMs) {
@@ -75,6 +77,6 @@ function subline(row, nowMs) {
   if (row.state === "no_data") return t("wall.no_data");
   if (row.state === "stale") return t("wall.stale", { age: age(seconds) });
   if (row.state === "low_coverage") return t("wall.low_coverage", { n: row.coverage[0], of: row.coverage[1] });
-  if (row.history_days !== undefined && row.history_days < 7 && !row.sub) return t("wall.learning", { n: row.history_days });
+  if (row.history_days < 7 && !row.sub) return t("wall.learning", { n: row.history_days });
   return told(row.sub);
 }

@@ -72,7 +72,16 @@ class Asked(StrEnum):
 
 S, A = CaseState, CaseAction
 
-ACTIVE = (S.REPORTED, S.VERIFYING, S.REGISTERED, S.DISPATCHED, S.HANDLING, S.FED_BACK, S.CHECKING, S.SUSPENDED)
+ACTIVE = (
+    S.REPORTED,
+    S.VERIFYING,
+    S.REGISTERED,
+    S.DISPATCHED,
+    S.HANDLING,
+    S.FED_BACK,
+    S.CHECKING,
+    S.SUSPENDED,
+)
 FILED = (S.REGISTERED, S.DISPATCHED, S.HANDLING, S.FED_BACK, S.CHECKING, S.SUSPENDED)
 OPEN = frozenset(ACTIVE)
 WITH_DEPARTMENT = (S.DISPATCHED, S.HANDLING)
@@ -107,7 +116,10 @@ CLAIM_US = 15 * 60 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One department's share of the case, with its own clock; `attempt` counts how often it was sent there."""
+    """One department's share of the case, with its own clock; `attempt` counts how often it was sent there.
+
+    `due_us` and `yellow_us` are what the store reckoned when it last stored the clock.
+    """
 
     department: str
     lead: bool
@@ -116,6 +128,8 @@ class Part:
     accepted_us: int | None = None
     finished_us: int | None = None
     late: bool = False
+    due_us: int = 0
+    yellow_us: int = 0
 
     @property
     def open(self) -> bool:
@@ -144,7 +158,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`times_us`: the first moment of each state. Counters never go back."""
+    """`times_us`: the first moment of each state; `since_us` when it entered this one. Counters never go back."""
 
     id: str
     number: str
@@ -164,6 +178,7 @@ class Case:
     area: str
     limit: Limit
     reported_us: int
+    since_us: int
     drill: bool = False
     plan: str = ""
     verified: str = ""
@@ -240,9 +255,12 @@ def act(case: Case, action: str, ask: Ask, calendar: WorkCalendar) -> tuple[Case
     possible = targets(STEPS, case.state, action)
     after = _DO[CaseAction(action)](case, ask, calendar)
     if after.state not in possible:
-        raise AssertionError(f"{action} led from {case.state} to {after.state}, which the table does not name")
+        raise AssertionError(
+            f"{action} led from {case.state} to {after.state}, which the table does not name"
+        )
     if after.state != case.state:
-        after = replace(after, times_us={after.state.value: ask.now_us, **after.times_us})
+        times = {after.state.value: ask.now_us, **after.times_us}
+        after = replace(after, times_us=times, since_us=ask.now_us)
     line = LogLine(ask.now_us, ask.by, action, case.state, after.state, ask.reason.strip(), _detail(ask))
     return after, line
 
@@ -258,7 +276,10 @@ def _detail(ask: Ask) -> Mapping[str, object]:
         "application": ask.application, "department": ask.department, "lead": ask.lead,
         "assisting": list(ask.assisting), "code": ask.code, "satisfied": ask.satisfied,
     }  # fmt: skip
-    return {**{key: value for key, value in named.items() if value not in ("", 0, 0.0, None, [])}, **ask.detail}
+    return {
+        **{key: value for key, value in named.items() if value not in ("", 0, 0.0, None, [])},
+        **ask.detail,
+    }
 
 
 def _claim(case: Case, ask: Ask, _: WorkCalendar) -> Case:

@@ -136,7 +136,7 @@ class WorkCalendar:
 @lru_cache(maxsize=4096)
 def statutory(day: date) -> str | None:
     """`worked` (also weekend days moved by 调休), `weekend`, `holiday`; None where no calendar was published yet."""
-    import chinese_calendar
+    import chinese_calendar  # type: ignore[import-untyped]  # it ships no types
 
     try:
         if chinese_calendar.is_workday(day):
@@ -173,7 +173,9 @@ class Running:
         return self.left_us - calendar.spent_us(self.from_us, until, self.limit)
 
     def stop(self, now_us: int) -> Running:
-        return self if self.stopped_us is not None else Running(self.limit, self.from_us, self.left_us, now_us)
+        return (
+            self if self.stopped_us is not None else Running(self.limit, self.from_us, self.left_us, now_us)
+        )
 
     def go_on(self, calendar: WorkCalendar, now_us: int) -> Running:
         """Run again with what was left when it stopped: the time between is charged to nobody."""
@@ -190,17 +192,9 @@ class Running:
         until = now_us if self.stopped_us is None else self.stopped_us
         return until > self.due_us(calendar)
 
-    def light(self, calendar: WorkCalendar, now_us: int, yellow_share: float) -> Light:
-        """Red when overdue, yellow when at least `yellow_share` of the whole limit is used."""
-        if self.overdue(calendar, now_us):
-            return Light.RED
-        whole = calendar.length_us(self.limit)
-        used = whole - self.remaining_us(calendar, now_us)
-        return Light.YELLOW if used >= yellow_share * whole else Light.GREEN
-
-    def yellow_us(self, calendar: WorkCalendar, yellow_share: float) -> int:
-        """When the light turns yellow."""
-        keep = round(calendar.length_us(self.limit) * (1 - yellow_share))
+    def share_us(self, calendar: WorkCalendar, share: float) -> int:
+        """When this share of the whole limit will be used: 1.0 is the due instant, more lies beyond it."""
+        keep = round(calendar.length_us(self.limit) * (1 - share))
         return calendar.due_us(self.from_us, self.limit, max(0, self.left_us - keep))
 
 

@@ -85,6 +85,7 @@ class Order:
     lat: float
     place: str
     created_us: int
+    proposed_by: str
     arrive_by_us: int | None = None
     travel_s: float | None = None
     why: tuple[Mapping[str, object], ...] = ()

@@ -86,12 +86,13 @@ CREATE TABLE cases (
     ruled         boolean NOT NULL DEFAULT false,
     satisfied     boolean,
     overruled     text NOT NULL DEFAULT '',
-    reported_at   timestamptz NOT NULL,
+    created_at    timestamptz NOT NULL,       -- reported
+    since         timestamptz NOT NULL,       -- entered this state
     closed_at     timestamptz,
     changed_at    timestamptz NOT NULL
 );
 CREATE INDEX cases_open ON cases (state) WHERE state NOT IN ('closed', 'refused', 'void');
-CREATE INDEX cases_reported ON cases (reported_at, id);
+CREATE INDEX cases_created ON cases (created_at, id);
 CREATE INDEX cases_incident ON cases (incident) WHERE incident <> '';
 
 CREATE TABLE case_parts (
@@ -104,6 +105,7 @@ CREATE TABLE case_parts (
     left_us     bigint NOT NULL,
     stopped_at  timestamptz,
     due_at      timestamptz NOT NULL,
+    yellow_at   timestamptz NOT NULL,
     accepted_at timestamptz,
     finished_at timestamptz,
     late        boolean NOT NULL DEFAULT false,
@@ -159,6 +161,7 @@ CREATE TABLE orders (
     lat        double precision NOT NULL,
     place      text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL,
+    proposed_by text NOT NULL,
     sent_by    text NOT NULL DEFAULT '',
     arrive_by  timestamptz,
     travel_s   double precision,

@@ -25,9 +25,10 @@ from dispatch import cases, closure, due, orders, recommend, store, views
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
 from dispatch.city import City
 from dispatch.closure import Objection
-from dispatch.incident import Incident, Incidents, Readings
+from dispatch.incident import Incident
+from dispatch.joints_source import Incidents, Readings
 from dispatch.limits import Limit
-from dispatch.machine import LogLine
+from dispatch.machine import OF_THE_CLOCK, LogLine
 from dispatch.messages import Message
 from dispatch.orders import DONE, LIVE, Order, OrderAction, OrderState
 from dispatch.plans import CrewNeed, Plan, Plans
@@ -231,8 +232,8 @@ class Actions:
         ranked = await self.rank(work, case)
         chosen = next((each for each in ranked if each.crew == crew), None)
         if chosen is None or not chosen.able:
-            shortfalls = [dict(each) for each in chosen.shortfalls] if chosen else []
-            raise Invalid("dispatch.error.crew_cannot_go", field="crew", crew=crew, shortfalls=shortfalls)
+            why = list(chosen.barred) if chosen else [told("skills_missing", skills=[])]
+            raise Invalid("dispatch.error.crew_cannot_go", field="crew", crew=crew, why=why)
         order = await self.propose(work, case, chosen, actor.id)
         if send:
             order = await self.step_order(work, order, OrderAction.SEND, actor.id)
@@ -291,6 +292,8 @@ class Actions:
         if made:
             await self._set_case_deadlines(work, case)
             work.news.append(Change("cases", case.id, {"state": case.state}))
+            if case.incident:
+                await self.incidents.case_opened(work.connection, case.incident, case.id, DESK, work.now_us)
         return made
 
     async def step_case(self, work: Work, case: Case, action: str, ask: Ask) -> Case:
@@ -316,8 +319,9 @@ class Actions:
         )
         if withdrawn and before.state != case.state:
             await self._recall_all(work, case, action)
-        if case.state == CaseState.CLOSED and before.state != CaseState.CLOSED:
-            await self._resolve(work, case)
+        if case.incident and case.state not in cases.OPEN and before.state in cases.OPEN:
+            by = SENSORS if case.state == CaseState.CLOSED else DESK
+            await self.incidents.case_closed(work.connection, case.incident, case.id, by, work.now_us)
         return case
 
     async def step_order(self, work: Work, order: Order, action: str, by: str, reason: str = "") -> Order:
@@ -368,14 +372,6 @@ class Actions:
         for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
             if order.state not in DONE:
                 await self.step_order(work, order, OrderAction.RECALL, DESK.id, f"case {why}")
-
-    async def _resolve(self, work: Work, case: Case) -> None:
-        """The incident ends when the last of its cases is done and its evidence has cleared."""
-        if not case.incident:
-            return
-        siblings = await store.cases_by(work.connection, "cases_of_incident", incident=case.incident)
-        if all(each.state not in cases.OPEN for each in siblings):
-            await self.incidents.resolve(work.connection, case.incident, SENSORS, work.now_us)
 
     async def _tell_crew(self, work: Work, order: Order, message: str) -> None:
         told_ = {
@@ -463,6 +459,10 @@ class Actions:
 
     def plan(self, case: Case) -> Plan | None:
         return self.plans.get(case.plan)
+
+    def plan_of(self, incident: Incident) -> Plan | None:
+        """The plan that the incident's type names, else the one that names the type."""
+        return self.plans.get(incident.plan) or self.plans.for_incident(incident.type)
 
     def crew_need(self, case: Case) -> CrewNeed | None:
         plan = self.plan(case)
@@ -555,19 +555,17 @@ def own_department(actor: Actor, case: Case) -> str:
 
 def _known(action: str, actions: type[CaseAction | OrderAction]) -> str:
     """The action itself. Raises `Invalid` for a word that is none; `expire` is the clock's, not a person's."""
-    if action not in set(actions) or action == OrderAction.EXPIRE:
+    if action not in set(actions) or action in OF_THE_CLOCK:
         raise Invalid("dispatch.error.unknown_action", field="action", action=action)
     return action
 
 
-def case_of_incident(incident: Incident, plan: Plan, number: str, now_us: int) -> Case:
-    """The case that a plan opens for an incident, as reported by our own sensors."""
-    rule = plan.decl.case
-    assert rule is not None
+def case_of_incident(incident: Incident, plan: Plan | None, limit: Limit, number: str, now_us: int) -> Case:
+    """The case that our rules open for an incident, as reported by our own sensors."""
     return Case(
-        id=store.natural_id("case", incident.id, rule.code),
+        id=store.natural_id("case", incident.id, incident.code),
         number=number,
-        code=incident.code or rule.code,
+        code=incident.code,
         source=Source.IOT,
         state=CaseState.REPORTED,
         incident=incident.id,
@@ -581,11 +579,11 @@ def case_of_incident(incident: Incident, plan: Plan, number: str, now_us: int) -
         lat=incident.lat,
         place=incident.place,
         area=incident.area,
-        limit=Limit.model_validate(rule.limit),
+        limit=plan.decl.limit if plan and plan.decl.limit else limit,
         reported_us=now_us,
         since_us=now_us,
         drill=incident.provenance == "drill",
-        plan=plan.key,
+        plan=plan.key if plan else "",
         times_us={"reported": now_us},
     )
 

@@ -99,7 +99,7 @@ class CityRules(Declared):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A case code of the city's list: `event.0501` 供水管道破裂, with its limits, the shortest condition first."""
+    """A case code of the city's list: `event/0501` 供水管道破裂, with its limits, the shortest condition first."""
 
     code: str
     major: str
@@ -150,12 +150,12 @@ def load(zone: ZoneInfo, folder: Path = DATA) -> City:
 
 
 def read_codes(path: Path) -> dict[str, Code]:
-    """Codes by `kind.major+minor`. Limits keep the order of the file: its first condition is the most urgent."""
+    """Codes by `kind/major+minor`. Limits keep the order of the file: its first condition is the most urgent."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     codes = {}
     for row in rows:
-        code = f"{row['kind']}.{row['major']}{row['minor']}"
+        code = f"{row['kind']}/{row['major']}{row['minor']}"
         limits = tuple(
             Limit(amount=float(amount), unit=_CSV_UNIT[unit])
             for amount, unit in _CSV_LIMIT.findall(row["handling_limits"])

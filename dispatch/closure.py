@@ -157,7 +157,7 @@ def not_yet_heard(conditions: Conditions, points: Sequence[Series], from_us: int
         {
             series.device
             for series, _, _ in watched(conditions, points)
-            if not series.samples or series.samples[-1].time_us < from_us
+            if not series.samples or series.samples[-1].time_us <= from_us
         }
     )
 

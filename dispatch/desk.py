@@ -20,7 +20,7 @@ from core.log import logger
 from core.metrics import Metrics
 from dispatch import changes_source, notices, orders, store, triage
 from dispatch.actions import DESK, SENSORS, Actions, Work, case_of_incident, nobody
-from dispatch.cases import WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState
+from dispatch.cases import WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState, Source
 from dispatch.incident import Incident
 from dispatch.orders import Order, OrderAction, OrderState
 from dispatch.recommend import Candidate, best
@@ -70,11 +70,13 @@ class Desk:
         """Take up what was left: a desk that never ran looks at every open incident once."""
         if await changes_source.cursor(connection, READER) is not None:
             return
-        async with connection.transaction():
-            newest = await changes_source.newest(connection)
-            for incident in await self.actions.incidents.open(connection):
-                await self._incident(self._begin(connection), incident)
-            await changes_source.move(connection, READER, newest)
+        newest = await changes_source.newest(connection)
+        for incident in await self.actions.incidents.open(connection):
+            async with connection.transaction():
+                work = self._begin(connection)
+                await self._incident(work, incident)
+                await work.publish()
+        await changes_source.move(connection, READER, newest)
 
     async def tick(self, connection: DictConnection) -> int:
         """One round: news, deadlines, observations. The number of things done."""
@@ -111,10 +113,10 @@ class Desk:
         incident = await self.actions.incidents.get(work.connection, incident_id)
         if incident is None:
             return
-        plan = self.actions.plans.for_incident(incident.type)
+        plan = self.actions.plan_of(incident)
         decision = triage.may_open_case(incident, plan, auto=self.actions.rules.auto)
         self.metrics.count("dispatch_triage_total", why=decision.why)
-        if decision.go and plan is not None:
+        if decision.go:
             await self._open(work, incident, decision)
         elif incident.state in ("dismissed", "merged"):
             await self._drop(work, incident)
@@ -124,10 +126,9 @@ class Desk:
         siblings = await store.cases_by(work.connection, "cases_of_incident", incident=incident.id)
         if siblings:
             return
-        plan = self.actions.plans.for_incident(incident.type)
-        assert plan is not None
         number = await store.take_number(work.connection, "AJ", work.now_us, self.actions.zone)
-        case = case_of_incident(incident, plan, number, work.now_us)
+        limit = self.actions.city.limit_of(incident.code)
+        case = case_of_incident(incident, self.actions.plan_of(incident), limit, number, work.now_us)
         if not await self.actions.open_case(work, case, DESK.id):
             return
         ask = Ask(DESK.id, work.now_us, result="exists", detail={"why": decision.why})
@@ -153,7 +154,7 @@ class Desk:
 
     async def _tend(self, work: Work, case: Case) -> None:
         """Whatever the case needs next by rule."""
-        if not self.actions.rules.auto or self.actions.plan(case) is None:
+        if not self.actions.rules.auto or case.source != Source.IOT:
             return
         if case.state == CaseState.REGISTERED and not case.returns:
             case = await self._dispatch(work, case)
@@ -161,17 +162,19 @@ class Desk:
             await self._send_somebody(work, case)
 
     async def _dispatch(self, work: Work, case: Case) -> Case:
-        """To the department that the duty list names for this code here, else the plan's own."""
-        plan = self.actions.plan(case)
-        assert plan is not None
-        assert plan.decl.case is not None
+        """To the department that the duty list names for this code here, else to the incident type's own."""
         duty = await store.row(work.connection, "find_duty", code=case.code, area=case.area)
-        lead = duty["lead"] if duty else plan.decl.case.lead
-        assisting = duty["assisting"] if duty else plan.decl.case.assisting
-        ask = Ask(
-            DESK.id, work.now_us, lead=lead, assisting=tuple(assisting),
-            detail={"by": "duty_list" if duty else "plan"},
-        )  # fmt: skip
+        incident = await self.actions.incidents.get(work.connection, case.incident)
+        lead = duty["lead"] if duty else incident.lead if incident else ""
+        if not lead:
+            await notices.tell(
+                work, f"{case.id}:no_department", "role:dispatcher", "no_department",
+                ("case", case.id), case.level, number=case.number, code=case.code,
+            )  # fmt: skip
+            return case
+        assisting = duty["assisting"] if duty else incident.assisting if incident else ()
+        detail = {"by": "duty_list" if duty else "incident_type"}
+        ask = Ask(DESK.id, work.now_us, lead=lead, assisting=tuple(assisting), detail=detail)
         return await self.actions.step_case(work, case, CaseAction.DISPATCH, ask)
 
     async def _send_somebody(self, work: Work, case: Case) -> None:

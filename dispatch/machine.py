@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from core.errors import Invalid, WrongState
 
+#: Actions of the clock: they stand in the tables, and nobody may ask for them.
+OF_THE_CLOCK = frozenset({"expire"})
+
 Steps = Mapping[tuple[str, str], tuple[str, ...]]
 
 
@@ -43,8 +46,8 @@ def _many(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def allowed(steps: Steps, state: str) -> list[str]:
-    """The actions that exist in a state, in the order of the table."""
-    return [action for source, action in steps if source == state]
+    """The actions that may be asked for in a state, in the order of the table."""
+    return [action for source, action in steps if source == state and action not in OF_THE_CLOCK]
 
 
 def targets(steps: Steps, state: str, action: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Plans (处置方案; 应急预案 where an authority approved one): what a domain declares in `plans.yaml`.
 
-A plan says for which incidents it is, which case it opens, which crew it needs, what its tasks are and when its
-sensors agree that it is over. Everything that a person reads stands in the domain's texts under `plan.<key>`.
+A plan says for which incidents it is, how long handling may take, which crew it needs, what its tasks are and when
+its sensors agree that it is over; code and departments of the case come from the incident type and the duty list.
+Everything that a person reads stands in the domain's texts under `plan.<key>`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from core.domains import Declaration, Domains
 from core.schema import Declared, Key, Span
@@ -19,17 +20,6 @@ from dispatch.closure import SensorCondition
 from dispatch.limits import Limit
 
 Role = Key
-
-
-class CaseRule(Declared):
-    """The case that a plan opens. The duty list may name another lead; this one holds where it is silent."""
-
-    code: str
-    limit: Limit
-    lead: Key
-    assisting: list[Key] = []
-    #: The kind of a second, slower case (the road after the pipe), opened by a person.
-    follow_up: str = ""
 
 
 class CrewNeed(Declared):
@@ -65,15 +55,10 @@ class PlanDecl(Declared):
     #: For incidents that only posture belongs to: no case and no order of their own.
     parent: bool = False
     starts: Start = Start()
-    case: CaseRule | None = None
+    #: The handling limit where it is not the first one of the case code in the city's list.
+    limit: Limit | None = None
     crew: CrewNeed | None = None
     close: Close = Close()
-
-    @model_validator(mode="after")
-    def _sound(self) -> PlanDecl:
-        if not self.parent and self.case is None:
-            raise ValueError("needs a case, or must be the parent of other incidents")
-        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,8 @@ ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
 -- name: open_cases
 -- What stands, and what was closed a moment ago, for screens.
 SELECT * FROM cases
-WHERE state NOT IN ('closed', 'refused', 'void') OR closed_at > %(closed_after)s
+WHERE (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))
+  AND (state NOT IN ('closed', 'refused', 'void') OR changed_at > %(changed_after)s)
 ORDER BY created_at DESC LIMIT %(limit)s
 
 -- name: cases_of_incident
@@ -127,11 +128,12 @@ ORDER BY o.created_at DESC, o.id DESC LIMIT %(limit)s
 
 -- name: open_orders
 SELECT * FROM orders
-WHERE state IN ('proposed', 'sent', 'accepted', 'en_route', 'arrived', 'handling') OR changed_at > %(changed_after)s
+WHERE (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))
+  AND (state IN ('proposed', 'sent', 'accepted', 'en_route', 'arrived', 'handling') OR changed_at > %(changed_after)s)
 ORDER BY created_at DESC LIMIT %(limit)s
 
 -- name: orders_of_case
-SELECT * FROM orders WHERE case_id = ANY(%(ids)s) ORDER BY case_id, created_at, id
+SELECT * FROM orders WHERE case_id = ANY(%(ids)s) ORDER BY case_id, created_at, attempt, id
 
 -- name: automatic_orders_since
 -- How many orders our own rules sent since a moment: what the cap counts.
@@ -198,36 +200,38 @@ ON CONFLICT (key) DO NOTHING
 
 -- name: due_messages
 -- The oldest due message of each receiver: one in flight a receiver, so that a kill repeats at most one.
-SELECT DISTINCT ON (channel, receiver) id, key, channel, receiver, subject, subject_id, payload, provenance, tries, created_at
+SELECT DISTINCT ON (channel, receiver) id, key, channel, receiver, subject, subject_id, payload, provenance, failures, created_at
 FROM outbox WHERE state = 'queued' AND next_at <= %(now)s ORDER BY channel, receiver, next_at, id
 
 -- name: delivered
 UPDATE outbox SET state = 'delivered', done_at = %(now)s, tries = tries + 1, error = '' WHERE id = %(id)s
 
 -- name: try_later
-UPDATE outbox SET next_at = %(next)s, tries = tries + 1, error = %(error)s WHERE id = %(id)s
+UPDATE outbox SET next_at = %(next)s, tries = tries + 1, failures = failures + %(answered)s, held = false,
+    error = %(error)s WHERE id = %(id)s
 
 -- name: park
 UPDATE outbox SET state = %(state)s, done_at = %(now)s, tries = tries + 1, error = %(error)s WHERE id = %(id)s
 
 -- name: hold_receiver
 -- A receiver that is away gets one probe, not a queue of them: its other messages wait for the same moment.
-UPDATE outbox SET next_at = greatest(next_at, %(next)s)
-WHERE state = 'queued' AND channel = %(channel)s AND receiver = %(receiver)s
+UPDATE outbox SET next_at = greatest(next_at, %(next)s), held = true
+WHERE state = 'queued' AND channel = %(channel)s AND receiver = %(receiver)s AND id <> %(id)s
 
 -- name: wake_receiver
--- The receiver answers again: what waits for it goes now.
-UPDATE outbox SET next_at = %(now)s
-WHERE state = 'queued' AND channel = %(channel)s AND receiver = %(receiver)s AND next_at > %(now)s AND tries = 0
+-- The receiver takes messages again: what waited only for it goes now.
+UPDATE outbox SET next_at = %(now)s, held = false
+WHERE state = 'queued' AND channel = %(channel)s AND receiver = %(receiver)s AND (held OR failures = 0)
 
 -- name: list_outbox
-SELECT id, key, channel, receiver, subject, subject_id, provenance, state, tries, created_at, next_at, done_at, error
+SELECT id, key, channel, receiver, subject, subject_id, provenance, state, tries, failures, created_at,
+       next_at, done_at, error
 FROM outbox WHERE (%(state)s::text IS NULL OR state = %(state)s) AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: send_again
 -- A parked message goes back into the queue by a person's wish.
-UPDATE outbox SET state = 'queued', tries = 0, next_at = %(now)s, done_at = NULL WHERE id = %(id)s AND state = 'parked'
+UPDATE outbox SET state = 'queued', tries = 0, failures = 0, next_at = %(now)s, done_at = NULL WHERE id = %(id)s AND state = 'parked'
 RETURNING id
 
 -- name: outbox_state
@@ -310,3 +314,9 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
        (SELECT array_agg(((o.times ->> 'arrived')::bigint - (o.times ->> 'sent')::bigint) / 1000000.0)
         FROM orders o WHERE o.created_at >= %(since)s AND o.times ? 'arrived' AND o.times ? 'sent'
           AND o.provenance = ANY(%(provenances)s)) AS arrivals_s
+
+-- name: latest_of_many
+-- The newest reading of each of these points.
+SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
+FROM latest
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))

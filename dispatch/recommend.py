@@ -59,14 +59,18 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A crew with its cost; `shortfalls` that forbid it make it not `able`."""
+    """A crew with its cost. `barred`: why it cannot go at all; `shortfalls`: what speaks against it."""
 
     crew: str
-    able: bool
     cost_s: float
     travel_s: float | None
     reasons: tuple[Told, ...] = ()
     shortfalls: tuple[Told, ...] = ()
+    barred: tuple[Told, ...] = ()
+
+    @property
+    def able(self) -> bool:
+        return not self.barred
 
 
 @dataclass(slots=True)
@@ -74,11 +78,10 @@ class _Judged:
     cost_s: float = 0.0
     reasons: list[Told] = field(default_factory=list)
     shortfalls: list[Told] = field(default_factory=list)
-    able: bool = True
+    barred: list[Told] = field(default_factory=list)
 
     def forbid(self, key: str, **params: object) -> None:
-        self.able = False
-        self.shortfalls.append(told(key, **params))
+        self.barred.append(told(key, **params))
 
     def charge(self, cost_s: float, key: str, **params: object) -> None:
         self.cost_s += cost_s
@@ -124,7 +127,7 @@ def judge(need: Need, crew: Crew, way: Way, now_us: int, loss_s: float, weights:
         judged.charge(weights.coverage_s * loss_s, "coverage", seconds=round(loss_s))
     cost = judged.cost_s + (way.travel_s if way.travel_s is not None else 0.0)
     return Candidate(
-        crew.id, judged.able, cost, way.travel_s, tuple(judged.reasons), tuple(judged.shortfalls)
+        crew.id, cost, way.travel_s, tuple(judged.reasons), tuple(judged.shortfalls), tuple(judged.barred)
     )
 
 
@@ -200,6 +203,6 @@ class Shortage:
 def shortage(candidates: Sequence[Candidate]) -> Shortage:
     counts: dict[str, int] = {}
     for candidate in candidates:
-        for each in candidate.shortfalls:
+        for each in candidate.barred:
             counts[str(each["key"])] = counts.get(str(each["key"]), 0) + 1
     return Shortage(tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))

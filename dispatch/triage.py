@@ -8,9 +8,6 @@ from enum import StrEnum
 from dispatch.incident import Incident
 from dispatch.plans import Plan
 
-#: Evidence in nats from which an incident counts as highly credible (`ours`, to be re-estimated by back-test).
-HIGH_CONFIDENCE = 7.0
-
 
 class Why(StrEnum):
     """The named reason of a decision: logs, metrics, screens and tests use the same word."""
@@ -19,7 +16,7 @@ class Why(StrEnum):
     HIGH_CONFIDENCE = "high_confidence"
     LIFE = "life"
     AUTO_OFF = "auto_off"
-    NO_PLAN = "no_plan"
+    NO_CODE = "no_code"
     UNVERIFIED = "unverified"
     OVER = "over"
     PARENT = "parent"
@@ -46,15 +43,15 @@ def may_open_case(incident: Incident, plan: Plan | None, *, auto: bool) -> Decis
         return Decision(Why.OVER)
     if not auto:
         return Decision(Why.AUTO_OFF)
-    if plan is None:
-        return Decision(Why.NO_PLAN)
-    if plan.decl.parent:
+    if not incident.code:
+        return Decision(Why.NO_CODE)
+    if plan and plan.decl.parent:
         return Decision(Why.PARENT)
     if incident.state == "confirmed":
         return Decision(Why.CONFIRMED)
-    if incident.life or plan.decl.life:
+    if incident.life or (plan and plan.decl.life):
         return Decision(Why.LIFE)
-    if incident.score >= HIGH_CONFIDENCE:
+    if incident.sure:
         return Decision(Why.HIGH_CONFIDENCE)
     return Decision(Why.UNVERIFIED)
 

@@ -5,7 +5,7 @@ Reads only. Every function works inside the caller's transaction. Times are date
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,10 +72,12 @@ async def case(connection: DictConnection, id_: str, now_us: int) -> Shown:
     return {**shown, "log": log, "orders": [show_order(order, now_us) for order in orders]}
 
 
-async def open_cases(connection: DictConnection, now_us: int) -> list[Shown]:
-    """The snapshot of topic `cases`: what stands, and what was closed within the last minute."""
+async def open_cases(
+    connection: DictConnection, now_us: int, ids: Collection[str] | None = None
+) -> list[Shown]:
+    """The snapshot of topic `cases`: what stands, and what ended within the last minute; of these ids when given."""
     found = await store.cases_by(
-        connection, "open_cases", closed_after=to_datetime(now_us - LINGER_US), limit=MANY
+        connection, "open_cases", changed_after=to_datetime(now_us - LINGER_US), limit=MANY, ids=_some(ids)
     )
     return await show_cases(connection, found, now_us)
 
@@ -199,10 +201,12 @@ async def order(connection: DictConnection, id_: str, now_us: int) -> Shown:
     }
 
 
-async def open_orders(connection: DictConnection, now_us: int) -> list[Shown]:
+async def open_orders(
+    connection: DictConnection, now_us: int, ids: Collection[str] | None = None
+) -> list[Shown]:
     """The snapshot of topic `orders`: live and proposed ones, and what ended within the last minute."""
     found = await store.orders_by(
-        connection, "open_orders", changed_after=to_datetime(now_us - LINGER_US), limit=MANY
+        connection, "open_orders", changed_after=to_datetime(now_us - LINGER_US), limit=MANY, ids=_some(ids)
     )
     return [show_order(order, now_us) for order in found]
 
@@ -313,6 +317,10 @@ async def kpis(
         "arrivals": len(arrivals),
         "arrive_p90_s": float(np.percentile(arrivals, 90)) if arrivals else None,
     }
+
+
+def _some(ids: Collection[str] | None) -> list[str] | None:
+    return None if ids is None else sorted(ids)
 
 
 def _common(asked: Filter) -> dict[str, object]:

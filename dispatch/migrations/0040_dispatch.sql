@@ -205,6 +205,8 @@ CREATE TABLE outbox (
     provenance text NOT NULL,
     state      text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'delivered', 'parked', 'kept_inside')),
     tries      integer NOT NULL DEFAULT 0,
+    failures   integer NOT NULL DEFAULT 0,    -- tries that the receiver answered with a failure
+    held       boolean NOT NULL DEFAULT false, -- waits only because its receiver is away
     created_at timestamptz NOT NULL,
     next_at    timestamptz NOT NULL,
     done_at    timestamptz,

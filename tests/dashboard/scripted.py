@@ -267,33 +267,58 @@ def incidents(mood: str) -> list[dict[str, Any]]:
     return alarm + calm
 
 
+STAGES = ("accept", "dispatch", "arrive", "handle", "check", "close")
+
+
 def cases(mood: str) -> list[dict[str, Any]]:
     if mood in ("empty", "no_data"):
         return []
 
-    def stages(*used: float, current: str | None = None, left: float = 0) -> dict[str, object]:
-        names = ("accept", "dispatch", "arrive", "handle", "check", "close")
-        done: dict[str, object] = {name: {"used_s": s} for name, s in zip(names, used, strict=False)}
-        if current:
-            done[current] = {"current": True, "due_at": ago(-left / 60)}
-        return done
-
     def case(
-        key: str, level: int, zh: str, en: str, units: dict[str, str], stage: dict[str, object]
+        key: str, level: int, zh: str, en: str, crews: list[str], *used_s: float, left_s: float = 0
     ) -> dict[str, Any]:
-        return {"id": key, "level": level, "title": both(zh, en), "units": units, "stages": stage, "state": "handling",
-                "opened_at": ago(10), "overdue": False}  # fmt: skip
+        at = -sum(used_s) - 30
+        stages = []
+        for number, stage in enumerate(STAGES):
+            done, now = number < len(used_s), number == len(used_s)
+            took = used_s[number] if done else 0
+            stages.append({
+                "stage": stage, "state": "done" if done else "current" if now else "pending",
+                "from": ago(-at / 60) if done or now else None, "to": ago(-(at + took) / 60) if done else None,
+                "due_at": ago(-left_s / 60) if now else None,
+            })  # fmt: skip
+            at += took
+        return {"id": key, "level": level, "title": both(zh, en), "crews": crews, "stages": stages, "state": "handling",
+                "created_at": ago(10), "incident": "i1"}  # fmt: skip
 
     if mood in ("calm", "stale"):
         return [
-            case("c1", 4, "井盖松动", "Loose manhole cover", both("市政养护 1 队", "Road works 1"), stages(40, 150, 370, current="handle", left=820)),
-            case("c2", 4, "路灯不亮", "Street lights", both("照明维护 2 队", "Lighting 2"), stages(25, 185, current="arrive", left=530)),
-        ]  # fmt: skip
+            case("c1", 4, "井盖松动", "Loose manhole cover", ["road_repair-30"], 40, 150, 370, left_s=820),
+            case("c2", 4, "路灯不亮", "Street lights", ["general-30"], 25, 185, left_s=530),
+        ]
     return [
-        case("c1", 1, "供水主管爆管", "Water main burst", both("供水抢修 2 队 · 送水车 1", "Water 2 · tanker 1"), stages(20, 65, current="arrive", left=190)),
-        case("c2", 2, "延安东路下穿积水", "Underpass flooding", both("排水泵车 3 · 交警 2", "Pumps 3 · Police 2"), stages(35, 130, current="arrive", left=-105)),
-        case("c3", 2, "可燃气体超限", "Gas over limit", both("燃气抢修 · 消防特勤", "Gas · Hazmat"), stages(15, 90, 440, current="handle", left=1260)),
-    ]  # fmt: skip
+        case(
+            "c1",
+            1,
+            "供水主管爆管",
+            "Water main burst",
+            ["water_main_repair-2", "guard-1"],
+            20,
+            65,
+            left_s=190,
+        ),
+        case(
+            "c2",
+            2,
+            "延安东路下穿积水",
+            "Underpass flooding",
+            ["pumping-3", "pumping-5"],
+            35,
+            130,
+            left_s=-105,
+        ),
+        case("c3", 2, "可燃气体超限", "Gas over limit", ["gas_repair-12"], 15, 90, 440, left_s=1260),
+    ]
 
 
 def crews(mood: str) -> list[dict[str, Any]]:
@@ -301,20 +326,24 @@ def crews(mood: str) -> list[dict[str, Any]]:
         return []
     rng = np.random.default_rng(5)
     found = []
-    for kind, free, total in (
-        ("fire", 18, 46),
-        ("ambulance", 23, 38),
-        ("drain_pump", 3, 24),
-        ("power", 11, 20),
-        ("water_repair", 6, 15),
-        ("police", 52, 80),
-    ):
+    kinds = (
+        ("water_main_repair", 6, 15),
+        ("pumping", 3, 24),
+        ("gas_repair", 11, 20),
+        ("road_repair", 23, 38),
+        ("guard", 52, 80),
+        ("general", 18, 46),
+    )
+    words = {"water_main_repair": both("供水抢修", "Water"), "pumping": both("排水泵车", "Pumps"), "gas_repair": both("燃气抢修", "Gas"),
+             "road_repair": both("市政养护", "Roads"), "guard": both("看护", "Guard"), "general": both("综合应急", "General")}  # fmt: skip
+    for kind, free, total in kinds:
         for n in range(total):
             placed = n < 3
             found.append({
-                "id": f"{kind}-{n}", "kind": kind, "name": both(f"{kind}{n}", f"{kind} {n}"), "on_duty": True, "free": n < free,
+                "id": f"{kind}-{n}", "kind": kind, "name": both(f"{words[kind]['zh']} {n} 队", f"{words[kind]['en']} {n}"),
+                "state": "free" if n >= total - free else "busy",
                 "lon": float(rng.uniform(WEST + 0.004, EAST - 0.004)) if placed else None, "lat": float(rng.uniform(SOUTH + 0.003, NORTH - 0.003)) if placed else None,
-                "heading": float(rng.uniform(0, 360)), "position_at": ago(0.1), "moving": False,
+                "heading": float(rng.uniform(0, 360)), "position_at": ago(0.1),
             })  # fmt: skip
     return found
 
@@ -367,7 +396,7 @@ def screens(mood: str = "alarm", devices: int = 240, base_map: Mapping[str, obje
 
 
 def words() -> text.Texts:
-    homes = [ROOT / "core", ROOT / "dashboard", ROOT / "tests" / "dashboard"]
+    homes = [ROOT / room for room in ("core", "iot", "events", "dispatch", "dashboard", "app")]
     return text.load([*homes, *sorted((ROOT / "domains").glob("*"))])
 
 

@@ -15,15 +15,20 @@ export async function load(wanted) {
 export function t(key, values) {
   const pattern = words[key];
   if (pattern === undefined) return `⟦${key}⟧`;
-  return values ? pattern.replace(/\{(\w+)\}/g, (all, name) => (name in values ? shown(values[name]) : all)) : pattern;
+  return values ? pattern.replace(/\{(\w+)\}/g, (all, name) => (name in values ? shown(values[name], name) : all)) : pattern;
 }
 
 export const has = (key) => key in words;
 
-/** A value inside a sentence: a name in two languages, a text key with its own values, or as it stands. */
-function shown(value) {
+/** Parameters whose values are themselves keys of a family of texts, as in dispatch/words.py. */
+const FAMILIES = { skills: "skill", equipment: "equipment", department: "department", why: "dispatch.triage", role: "role" };
+
+/** A value inside a sentence: a list, a name in two languages, a text key with its own values, or as it stands. */
+function shown(value, param) {
+  if (Array.isArray(value)) return value.map((part) => shown(part, param)).join(language === "en" ? ", " : "、");
   if (value && typeof value === "object") return "key" in value ? told(value) : name(value);
-  return String(value ?? "");
+  const key = `${FAMILIES[param]}.${value}`;
+  return key in words ? words[key] : String(value ?? "");
 }
 
 /** {key, params} → words. */

@@ -148,21 +148,25 @@ export class Wall {
 
   #drawDispatch(nowMs) {
     const crews = this.live.list("crews");
-    const cases = this.live.list("cases").filter((c) => c.state !== "closed").sort((a, b) => a.level - b.level || Date.parse(b.opened_at) - Date.parse(a.opened_at));
-    const out = crews.filter((c) => !c.free && c.on_duty).length;
-    render(dispatch(cases, this.density.cases, out, cases.filter((c) => c.overdue).length, nowMs), zone("dispatch"));
+    const cases = this.live.list("cases").filter((c) => !ENDED.has(c.state)).sort((a, b) => a.level - b.level || Date.parse(b.created_at) - Date.parse(a.created_at));
+    const names = new Map(crews.map((c) => [c.id, c.name]));
+    const out = crews.filter((c) => c.state === "busy").length;
+    render(dispatch(cases, this.density.cases, names, out, nowMs), zone("dispatch"));
     render(resources(byKind(crews)), zone("resources"));
-    this.map.units(crews.filter((c) => c.on_duty), nowMs);
+    this.map.units(crews.filter(onDuty), nowMs);
   }
 }
+
+const ENDED = new Set(["closed", "refused", "void"]);
+const onDuty = ({ state }) => state === "free" || state === "busy";
 
 /** Free and total of each kind on duty, the scarcest first. */
 function byKind(crews) {
   const kinds = new Map();
-  for (const crew of crews.filter((c) => c.on_duty)) {
+  for (const crew of crews.filter(onDuty)) {
     const found = kinds.get(crew.kind) ?? { kind: crew.kind, free: 0, total: 0 };
     found.total += 1;
-    found.free += crew.free ? 1 : 0;
+    found.free += crew.state === "free" ? 1 : 0;
     kinds.set(crew.kind, found);
   }
   return [...kinds.values()].sort((a, b) => a.free / a.total - b.free / b.total || b.total - a.total);

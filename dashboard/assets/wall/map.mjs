@@ -139,7 +139,7 @@ export class WallMap {
     const features = crews
       .filter((c) => c.lon !== null && c.lon !== undefined)
       .map((c) => {
-        const old = nowMs - Date.parse(c.position_at) > FIX_OLD_MS && c.moving;
+        const old = c.state === "busy" && nowMs - Date.parse(c.position_at) > FIX_OLD_MS;
         return pointFeature(c.lon, c.lat, { heading: c.heading ?? 0, icon: old ? "unit-old" : "unit" });
       });
     const drawn = JSON.stringify(features);

@@ -3,7 +3,7 @@
 import { html } from "../lib/dom.mjs";
 import { elapsed, number, span } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { name, t, told } from "../lib/text.mjs";
+import { has, name, t, told } from "../lib/text.mjs";
 
 export const OPEN = new Set(["open", "confirmed"]);
 const CLOSED_STAYS_MS = 60000;
@@ -62,33 +62,38 @@ function incidentRow(incident, nowMs, connected) {
 /** What is not real says so on every row. */
 const origin = ({ provenance }) => (provenance && provenance !== "real" ? t(`provenance.${provenance}`) : "");
 
-export const STAGES = ["accept", "dispatch", "arrive", "handle", "check", "close"];
-
-export function dispatch(cases, count, crewsOut, overdue, nowMs) {
+/** `names` = crew id → names. */
+export function dispatch(cases, count, names, crewsOut, nowMs) {
+  const overdue = cases.filter((each) => each.stages.some((stage) => isLate(stage, nowMs))).length;
   return html`<div class="panel dispatch">
     <header><h2>${t("wall.dispatch")}</h2><span>${t("wall.dispatch_note", { crews: number(crewsOut), overdue: number(overdue) })}</span></header>
     ${!cases.length && html`<p class="empty">${t("wall.no_cases")}</p>`}
     <div class="cases">${cases.slice(0, count).map(
       (each) => html`<div class="case" key=${each.id}>
-        <div class="head">${shape(each.level, { title: t(`level.${each.level}`) })}<h4>${told(each.title)}</h4><span>${told(each.units)}</span></div>
-        <ol>${STAGES.map((stage) => stageCell(stage, each.stages?.[stage], nowMs))}</ol>
+        <div class="head">${shape(each.level, { title: t(`level.${each.level}`) })}<h4>${told(each.title)}</h4><span>${each.crews.map((id) => name(names.get(id)) || id).join(" · ")}</span></div>
+        <ol>${each.stages.map((stage) => stageCell(stage, nowMs))}</ol>
       </div>`,
     )}</div>
   </div>`;
 }
 
+const isNow = ({ state }) => state === "current" || state === "late";
+const isLate = (stage, nowMs) => isNow(stage) && stage.due_at && Date.parse(stage.due_at) < nowMs;
+
 /** done: steel with the time used; current: accent with what is left; late: orange with what is over. */
-function stageCell(stage, facts, nowMs) {
-  const left = facts?.due_at ? (Date.parse(facts.due_at) - nowMs) / 1000 : null;
-  const kind = facts?.used_s !== undefined ? "done" : facts?.current ? (left !== null && left < 0 ? "late" : "current") : "ahead";
+function stageCell(stage, nowMs) {
+  const left = stage.due_at ? (Date.parse(stage.due_at) - nowMs) / 1000 : null;
+  const kind = stage.state === "done" ? "done" : !isNow(stage) ? "ahead" : isLate(stage, nowMs) ? "late" : "current";
   const note = {
-    done: () => span(facts.used_s),
+    done: () => (stage.from && stage.to ? span((Date.parse(stage.to) - Date.parse(stage.from)) / 1000) : ""),
     current: () => (left === null ? "" : t("wall.left", { time: span(left) })),
     late: () => t("wall.over", { time: span(-left) }),
     ahead: () => "",
   }[kind]();
-  return html`<li class=${kind} key=${stage}><i></i><span>${t(`stage.${stage}`)}</span><b class="n">${note}</b></li>`;
+  return html`<li class=${kind} key=${stage.stage}><i></i><span>${t(`stage.${stage.stage}`)}</span><b class="n">${note}</b></li>`;
 }
+
+const kindName = (kind) => [`crew_kind.${kind}`, `skill.${kind}`].filter(has).map((key) => t(key))[0] ?? kind;
 
 export function resources(kinds) {
   return html`<div class="panel resources">
@@ -96,7 +101,7 @@ export function resources(kinds) {
     ${!kinds.length && html`<p class="empty">${t("wall.no_crews")}</p>`}
     <div class="grid">${kinds.slice(0, 6).map(
       ({ kind, free, total }) => html`<div class=${`resource ${total && free / total < 0.2 ? "low" : ""}`} key=${kind}>
-        <span>${t(`crew_kind.${kind}`)}</span>
+        <span>${kindName(kind)}</span>
         <i><u style=${`width:${total ? (100 * free) / total : 0}%`}></u></i>
         <span class="n"><b>${number(free)}</b><small>/ ${number(total)}</small></span>
       </div>`,

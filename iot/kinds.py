@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -41,6 +42,10 @@ class ChannelDecl(Declared):
                 raise ValueError(f"{name} cannot be converted to {self.unit}: name both in iot/units.py")
         return self
 
+    def state_of(self, word: str) -> float:
+        """The value that a state's name stands for; NaN when there is no such state."""
+        return float(self.states.index(word)) if word in self.states else math.nan
+
 
 class KindDecl(Declared):
     """A device kind: its channels and how often they speak. `period` in calm, `alarm_period` while alarming."""
@@ -51,6 +56,8 @@ class KindDecl(Declared):
     alarm_period: Span | None = None
     #: Kinds that speak only on events say at least this often that they live.
     heartbeat: Span | None = None
+    #: Lives may hang on its readings (gas, fire, tunnels): after an outage they are stored and judged first.
+    life_safety: bool = False
     asset: str = ""
     formats: list[str] = []
     #: Wire format → code on the wire → channel, e.g. hj212 → a34002 → pm10.

@@ -72,6 +72,11 @@ VALUES (%(at)s, %(rows)s, %(history)s, %(payload)s)
 RETURNING id, (SELECT coalesce(max(id), 0) FROM batch_log) AS previous
 
 -- name: add_totals
+-- Counts, and the mark of what this transaction stores.
+WITH marked AS (
+    INSERT INTO ingest_marks (instance, lane, last) VALUES (%(instance)s, %(lane)s, %(mark)s)
+    ON CONFLICT (instance, lane) DO UPDATE SET last = excluded.last
+)
 INSERT INTO ingest_totals AS t (run, instance, stored, duplicates, conflicts, refused)
 VALUES (%(run)s, %(instance)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(refused)s)
 ON CONFLICT (run, instance) DO UPDATE SET
@@ -83,6 +88,9 @@ ON CONFLICT (run, instance) DO UPDATE SET
         FROM (SELECT jsonb_object_keys(t.refused || excluded.refused) AS key) keys
     ) END
 
+-- name: marks
+SELECT lane, last FROM ingest_marks WHERE instance = %(instance)s
+
 -- name: totals
 SELECT coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicates), 0)::bigint AS duplicates,
        coalesce(sum(conflicts), 0)::bigint AS conflicts
@@ -92,13 +100,14 @@ FROM ingest_totals WHERE run = %(run)s
 SELECT key AS reason, sum(value::bigint)::bigint AS n
 FROM ingest_totals, jsonb_each_text(refused) WHERE run = %(run)s GROUP BY key
 
--- name: insert_dead_letter
-INSERT INTO dead_letters (at, gateway, source, record, reason, detail, payload)
-VALUES (%(at)s, %(gateway)s, %(source)s, %(record)s, %(reason)s, %(detail)s, %(payload)s)
+-- name: copy_dead_letters
+COPY dead_letters (at, gateway, source, topic, record, reason, detail, payload, refused) FROM STDIN (FORMAT BINARY)
 
 -- name: list_dead_letters
-SELECT id, at, gateway, source, record, reason, detail, payload FROM dead_letters
-WHERE id < %(before)s AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+SELECT id, at, gateway, source, topic, record, reason, detail, payload, refused, settled_at, outcome FROM dead_letters
+WHERE id < %(before)s
+  AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: batches_after
@@ -126,16 +135,14 @@ CREATE TEMP TABLE IF NOT EXISTS latest_stage (LIKE latest) ON COMMIT DELETE ROWS
 COPY latest_stage (device, channel, time, received, value, quality, gateway) FROM STDIN (FORMAT BINARY)
 
 -- name: merge_latest
+-- The reader's memory is the truth: it has compared already.
 INSERT INTO latest AS l SELECT * FROM latest_stage
 ON CONFLICT (device, channel) DO UPDATE SET
     time = excluded.time, received = excluded.received, value = excluded.value,
     quality = excluded.quality, gateway = excluded.gateway
-WHERE l.time <= excluded.time
 
--- name: all_latest
-SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us,
-       (extract(epoch FROM received) * 1000000)::bigint AS received_us, value, quality, gateway
-FROM latest
+-- name: copy_latest_out
+COPY latest (device, channel, time, received, value, quality, gateway) TO STDOUT (FORMAT BINARY)
 
 -- name: create_hours_stage
 CREATE TEMP TABLE IF NOT EXISTS hours_stage (LIKE readings_1h) ON COMMIT DELETE ROWS

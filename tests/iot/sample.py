@@ -23,11 +23,12 @@ def catalogue() -> Catalogue:
     channels = {
         "water.pressure": pressure, "water.temp": temp, "water.valve": valve, "gas.ch4": gas,
     }  # fmt: skip
+    where = {"asset": "pipe", "formats": ["senml"]}
     meter = KindDecl.model_validate(
-        {"key": "meter", "channels": ["pressure", "temp", "valve"], "period": "1m"}
+        {"key": "meter", "channels": ["pressure", "temp", "valve"], "period": "1m", **where}
     )
     detector = KindDecl.model_validate(
-        {"key": "gas_detector", "channels": ["ch4"], "period": "1m", "life_safety": True}
+        {"key": "gas_detector", "channels": ["ch4"], "period": "1m", "life_safety": True, **where}
     )
     kinds = {
         "meter": Kind("water", meter, {key: f"water.{key}" for key in meter.channels}),

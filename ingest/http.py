@@ -84,7 +84,7 @@ def answer(request: Request, texts: Texts, accepted: int, refused: Sequence[Refu
     """202 with what was refused; 422 when the body as a whole could not be read."""
     listed = [
         {"index": each.record, "reason": each.reason.value, "detail": each.detail}
-        for each in refused[:LISTED]
+        for each in sorted(refused, key=lambda each: each.record)[:LISTED]
     ]
     body: dict[str, object] = {"accepted": accepted, "refused": listed}
     if len(refused) > LISTED:

@@ -159,20 +159,20 @@ ON CONFLICT (device, channel, bucket) DO UPDATE SET
 -- name: raw_readings
 SELECT (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
 FROM readings
-WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(begin)s AND time < %(end)s
 ORDER BY time LIMIT %(limit)s
 
 -- name: minute_readings
 SELECT (extract(epoch FROM date_bin('1 minute', time, 'epoch')) * 1000000)::bigint AS time_us,
        avg(value) AS value, min(value) AS low, max(value) AS high, count(*)::integer AS n
 FROM readings
-WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(begin)s AND time < %(end)s
 GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 
 -- name: hour_readings
 SELECT (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
 FROM readings_1h
-WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
 ORDER BY bucket LIMIT %(limit)s
 
 -- name: day_readings
@@ -180,7 +180,7 @@ ORDER BY bucket LIMIT %(limit)s
 SELECT (extract(epoch FROM date_trunc('day', bucket, %(zone)s)) * 1000000)::bigint AS time_us,
        sum(total) / sum(n) AS value, min(low) AS low, max(high) AS high, sum(n)::integer AS n
 FROM readings_1h
-WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
 GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 
 -- name: hours_of_many
@@ -188,7 +188,7 @@ GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 SELECT device, channel, (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
 FROM readings_1h
 WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
-  AND bucket >= %(from)s AND bucket < %(to)s
+  AND bucket >= %(begin)s AND bucket < %(end)s
 ORDER BY device, channel, bucket
 
 -- name: recent_of_many
@@ -196,11 +196,14 @@ ORDER BY device, channel, bucket
 SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
 FROM readings
 WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
-  AND time >= %(from)s AND time < %(to)s
+  AND time >= %(begin)s AND time < %(end)s
 ORDER BY device, channel, time
 
 -- name: all_gateways
 SELECT number, id, provenance, secret_hash FROM gateways ORDER BY number
+
+-- name: known_gateways
+SELECT id FROM gateways WHERE id = ANY(%(ids)s)
 
 -- name: upsert_gateway
 INSERT INTO gateways (id, secret_hash, provenance, created_at)

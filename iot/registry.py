@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -109,6 +110,25 @@ class Registry:
         first = self._first[device]
         slot = self._slot[self._kind[device], channel]
         return np.where((first < 0) | (slot < 0), np.int32(-1), first + slot)
+
+    @cached_property
+    def current(self) -> NDArray[np.bool_]:
+        """Of each dense point: does it stand in the registry today? Devices may have had other kinds before."""
+        stands: NDArray[np.bool_] = self.point(self.device_of, self.channel_of) == np.arange(self.size)
+        return stands
+
+    @cached_property
+    def point_names(self) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Device id and channel name of each dense point, "" where it is not current."""
+        ids = np.full(max(self.by_number, default=0) + 1, "", object)
+        names = np.full(max(self.channel_by_number, default=0) + 1, "", object)
+        for number, device in self.by_number.items():
+            ids[number] = device.id
+        for number, channel in self.channel_by_number.items():
+            names[number] = channel.name
+        return np.where(self.current, ids[self.device_of], ""), np.where(
+            self.current, names[self.channel_of], ""
+        )
 
     def points_of(self, device: Device) -> dict[str, int]:
         """Channel name → dense number of a device's points."""

@@ -47,6 +47,7 @@ class House(News):
     batch: BatchSize = field(default_factory=BatchSize)
     instance: str = "1"
     store_type: type[Store] = Store
+    port: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -74,7 +75,7 @@ class House(News):
     async def __aenter__(self) -> Self:
         async with await connect(self.dsn) as connection:
             await self.store.table.prepare(connection, "off")
-        self.port = await self.endpoint.start("127.0.0.1", 0)
+        self.port = await self.endpoint.start("127.0.0.1", self.port)
         self.running = asyncio.create_task(self.pipeline.run())
         return self
 

@@ -31,7 +31,7 @@ from gis.roads import Roads
 from gis.routing import Router
 from gis.streets import Streets
 from gis.terrain import Terrain
-from gis.water import WaterNetwork
+from gis.water import Pump, Reducer, WaterNetwork
 
 #: Mean use of water (ours): a floor's square metre, and what hangs on a metre of street beside that.
 FLOOR_LPS_M2 = 3.2 / 86_400
@@ -339,7 +339,7 @@ def _on_edges(ids: Sequence[str], edge: Ints, offset_m: Floats) -> dict[str, Pla
 
 
 def _water_graph(net: WaterNetwork) -> Network:
-    links = (*net.pumps, *net.reducers)
+    links: tuple[Pump | Reducer, ...] = (*net.pumps, *net.reducers)
     return Network(
         "water_supply",
         net.nodes.id,

@@ -76,7 +76,8 @@ LAYERS: Mapping[str, TileLayer] = {
     },
     **{
         kind: TileLayer("facilities", 11, _some("service", "network"))
-        for kind in ("underpass", "low_point", "depot", "fire_station", "water_source", "water_pump", "district_meter", "reducer",
+        for kind in ("underpass", "low_point", "depot", "fire_station", "water_source", "water_pump", "district_meter",
+                     "reducer",
                      "drain_pump_station", "outfall", "gas_station", "gas_regulator")
     },
 }  # fmt: skip

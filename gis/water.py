@@ -382,7 +382,7 @@ class _Draft:
             demand_lps=np.array(self.use),
             zone=np.array(self.node_zone, np.int32),
         )
-        pipes = self._pipes(len(nodes))
+        pipes = self._pipes()
         network = WaterNetwork(
             nodes,
             pipes,
@@ -434,7 +434,7 @@ class _Draft:
                     use[end] -= part
         self.use = use.tolist()
 
-    def _pipes(self, nodes: int) -> Pipes:
+    def _pipes(self) -> Pipes:
         tail, head = np.array(self.ends, np.int32).T
         length = np.array([float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in self.lines])
         flow = np.array(self.carries)

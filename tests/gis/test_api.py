@@ -32,8 +32,8 @@ async def devices(box: BBox, zoom: int) -> Sequence[LiveFeature]:
 
 
 @pytest.fixture(scope="session")
-def city_map(city: City, tmp_path_factory: pytest.TempPathFactory) -> CityMap:
-    return CityMap(lambda: city, tmp_path_factory.mktemp("map"), {"devices": devices})
+def city_map(city: City, made: Path) -> CityMap:
+    return CityMap(lambda: city, made.parent, {"devices": devices})
 
 
 @pytest.fixture

@@ -11,11 +11,6 @@ from gis.city import City
 from gis.views import CityMap
 
 
-@pytest.fixture(scope="module")
-def made(city: City, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiles.build(enumerate(city.assets.values(), 1), tmp_path_factory.mktemp("tiles"))
-
-
 def centre_tile(zoom: int) -> tuple[int, int, int]:
     u, v = mvt.mercator(121.5, 31.2387)
     return zoom, int(u * 2**zoom), int(v * 2**zoom)

@@ -97,7 +97,7 @@ def flood_sensor(path: Path) -> tuple[Ints, dict[str, Floats]]:
     times = np.array([to_us(datetime.fromisoformat(record["time"])) for record in records], np.int64)
     channels = {
         "depth": depth_cm(times, np.array([number(record["dist_mm"]) for record in records])),
-        "battery_v": np.array([number(record["batt_v"]) for record in records]),
+        "battery_voltage": np.array([number(record["batt_v"]) for record in records]),
         "rssi": np.array([number(record["gw_1_rssi_dbm"]) for record in records]),
     }
     end = to_us(FLOOD_END)
@@ -116,9 +116,13 @@ def flood_sensor(path: Path) -> tuple[Ints, dict[str, Floats]]:
 
 def floodnet(source: Path, out: Path) -> None:
     devices = {path.stem: flood_sensor(path) for path in sorted((source / "floodnet_nyc").glob("*.csv"))}
-    units = {"depth": "cm", "battery_v": "V", "rssi": "dBm"}
+    units = {"depth": "cm", "battery_voltage": "V", "rssi": "dBm"}
     tape.save(
-        out / "floodnet.npz", FLOOD_WEEKS, units, {"depth": 0.1, "battery_v": 0.002, "rssi": 1.0}, devices
+        out / "floodnet.npz",
+        FLOOD_WEEKS,
+        units,
+        {"depth": 0.1, "battery_voltage": 0.002, "rssi": 1.0},
+        devices,
     )
 
 

@@ -78,7 +78,7 @@ def load(name: str, folder: Path = FOLDER) -> Tape:
             for channel, scale in about["scales"].items():
                 whole = stored[f"{device}/{channel}"]
                 there = whole != ABSENT
-                devices[device][channel] = Series(at_us[there], whole[there] * float(scale))
+                devices[device][channel] = Series(at_us[there], np.round(whole[there] * float(scale), 3))
     return Tape(name, int(about["weeks"]), about["units"], devices)
 
 

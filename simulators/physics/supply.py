@@ -36,7 +36,7 @@ class Gauge:
 
 
 class Supply:
-    """The stepped network and its gauges. `read` and `at` are parallel to `gauges`."""
+    """The stepped network and its gauges. `read` and `at` are parallel to `gauges`, `now` is without noise."""
 
     def __init__(
         self, model: WaterModel, pattern: str, gauges: Sequence[Gauge], *, seed: int, offset_us: int
@@ -53,7 +53,7 @@ class Supply:
         self._link = np.array([model.link[gauge.link] for gauge in gauges if gauge.link], np.intp)
         self._sign = np.array([gauge.sign for gauge in gauges], np.float64)
         self._calm = np.array([self._solve(float(factor)) for factor in GRID])
-        self._now = self._calm[len(GRID) // 2]
+        self.now: Floats = self._calm[len(GRID) // 2]
         self._solved_us = 0
 
     def _solve(self, factor: float) -> Floats:
@@ -80,12 +80,12 @@ class Supply:
     def step(self, now_us: int) -> None:
         """Bring the network to `now`. Cheap when less than a step has passed."""
         if now_us - self._solved_us >= STEP_S * SECOND_US:
-            self._now = self._solve(float(self.factor(np.array([now_us], np.int64))[0]))
+            self.now = self._solve(float(self.factor(np.array([now_us], np.int64))[0]))
             self._solved_us = now_us
 
     def read(self, rows: Rows, now_us: int) -> Floats:
         """What gauges show at the last step."""
-        return self._noisy(rows, self._now[rows], np.full(len(rows), now_us, np.int64))
+        return self._noisy(rows, self.now[rows], np.full(len(rows), now_us, np.int64))
 
     def _noisy(self, rows: Rows, value: Floats, time_us: Times) -> Floats:
         drawn = streams.normal(self._keys[rows], time_us // SECOND_US)

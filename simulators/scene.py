@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core import text
 from core.clock import DAY_US, HOUR_US, MINUTE_US
-from gis.hydraulics import WaterModel
+from gis.hydraulics import Hydraulics
 from iot.registry import Provenance
 from iot.registry_store import DeviceRow
 from simulators import devices, streams, tape
@@ -98,7 +98,7 @@ class Scene:
 
     def supply(self, offset_us: int) -> Supply:
         """The supply model with all gauges, calm. Close its model when done."""
-        model = WaterModel(self.places.inp, split=[self.places.burst.asset])
+        model = Hydraulics(self.places.inp, split=[self.places.burst.asset], live=True)
         gauges = [gauge for _, _, gauge in self.gauges()]
         return Supply(model, self.places.pattern, gauges, seed=self.seed, offset_us=offset_us)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clock import HOUR_US, SECOND_US
-from gis.hydraulics import MPA_PER_M, SECOND_HALF, WaterModel
+from gis.hydraulics import MIDDLE, SECOND_HALF, Hydraulics
 from simulators import streams
 from simulators.streams import Floats, Rows, Stream, Table, Times
 
@@ -22,6 +22,7 @@ DEMAND = Stream(base=1.0, shape="water", swing=1.0, weekends=0.96, slow=0.015, m
 #: Demand factors at which the table of calm states is solved.
 GRID = np.linspace(0.2, 1.8, 17)
 STEP_S = 5
+M3H_PER_LPS = 3.6
 PRESSURE_NOISE_MPA = 0.0008
 FLOW_NOISE = 0.004
 
@@ -39,7 +40,7 @@ class Supply:
     """The stepped network and its gauges. `read` and `at` are parallel to `gauges`, `now` is without noise."""
 
     def __init__(
-        self, model: WaterModel, pattern: str, gauges: Sequence[Gauge], *, seed: int, offset_us: int
+        self, model: Hydraulics, pattern: str, gauges: Sequence[Gauge], *, seed: int, offset_us: int
     ) -> None:
         self.model = model
         self.gauges = tuple(gauges)
@@ -58,13 +59,11 @@ class Supply:
 
     def _solve(self, factor: float) -> Floats:
         self.model.set_pattern(self._pattern, factor)
-        self.model.step(STEP_S)
-        return self._gauged()
-
-    def _gauged(self) -> Floats:
+        solved = self.model.advance(STEP_S)
+        self._pressure_mpa = solved.pressure_mpa
         value = np.empty(len(self.gauges))
-        value[~self._is_flow] = self.model.pressure_m()[self._node] * MPA_PER_M
-        value[self._is_flow] = self.model.flow_m3h()[self._link]
+        value[~self._is_flow] = solved.pressure_mpa[self._node]
+        value[self._is_flow] = solved.flow_lps[self._link] * M3H_PER_LPS
         return np.multiply(value, self._sign)
 
     def factor(self, time_us: Times) -> Floats:
@@ -97,25 +96,25 @@ class Supply:
 
     def burst(self, pipe: str, flow_m3h: float) -> None:
         """Break a pipe that the model was opened with as split; the flow is that at the pressure of now."""
-        middle = self.model.node[pipe + "~m"]
-        self.model.burst(pipe, flow_m3h, float(self.model.pressure_m()[middle]))
+        at_mpa = float(self._pressure_mpa[self.model.node[pipe + MIDDLE]])
+        self.model.burst(pipe, flow_m3h / M3H_PER_LPS, at_mpa)
         self._at_once()
 
     def repair(self, pipe: str) -> None:
         """The hole is closed and the pipe carries water again."""
         self.model.burst(pipe, 0.0, 1.0)
         for half in (pipe, pipe + SECOND_HALF):
-            self.model.set_open(half, is_open=True)
+            self.model.close_link(half, closed=False)
         self._at_once()
 
     def isolate(self, pipe: str) -> None:
         """Shut both ends of a broken pipe: the loss ends, and its own customers have no water."""
         for half in (pipe, pipe + SECOND_HALF):
-            self.model.set_open(half, is_open=False)
+            self.model.close_link(half)
         self._at_once()
 
     def loss_m3h(self, pipe: str) -> float:
-        return self.model.burst_m3h(pipe)
+        return self.model.burst_lps(pipe) * M3H_PER_LPS
 
     def _at_once(self) -> None:
         self._solved_us = 0

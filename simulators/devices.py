@@ -95,7 +95,7 @@ def _recorded_depths(places: Places) -> Iterator[Device]:
 
 def _recorded_inlets(places: Places) -> Iterator[Device]:
     """BWDF inflows at the inlets of districts other than the pilot; hourly means, said at the hour."""
-    spots = _first_of_zone([spot for spot in places.inlets if spot.zone != places.pilot])
+    spots = [spot for spot in places.inlets if spot.zone != places.pilot]
     for number, (recorded, spot) in enumerate(zip(BWDF, spots, strict=False), 1):
         says = of(
             Say("flow", Recorded("bwdf", recorded, "flow"), HOUR_US),
@@ -120,10 +120,6 @@ def _recorded_noise(places: Places) -> Iterator[Device]:
             Say("laeq_1m", Recorded("montreal", "montreal", "laeq_1m"), MINUTE_US),
         )
         yield Device("con-noise-01", "con_noise", spot, "gw-rec-noise", says, 1, "recorded")
-
-
-def _first_of_zone(spots: list[Spot]) -> list[Spot]:
-    return list({spot.zone: spot for spot in reversed(spots)}.values())[::-1]
 
 
 def _water(places: Places) -> Iterator[Device]:

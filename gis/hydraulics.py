@@ -61,7 +61,7 @@ class Hydraulics:
         Pipes in `split` get a junction in their middle (`pipe~m`), where they can burst; their halves are `pipe`
         and `pipe~b`. A `live` model has no end and is moved with `advance`.
         """
-        from epanet import toolkit  # type: ignore[import-untyped] # 1 MB of C: imported where it is used
+        from epanet import toolkit  # 1 MB of C: imported where it is used
 
         self._en: Any = toolkit
         self._project: Any = toolkit.createproject()

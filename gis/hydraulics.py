@@ -225,6 +225,13 @@ class Hydraulics:
         for period in range(1, self._call("getpatternlen", number) + 1):
             self._call("setpatternvalue", number, period, factor)
 
+    def set_pattern_series(self, pattern: str, factors: Floats) -> None:
+        """Give a demand pattern a factor for each of the model's pattern steps, from its beginning on."""
+        values = self._en.doubleArray(len(factors))
+        address = int(values.cast())
+        np.ctypeslib.as_array((ctypes.c_double * len(factors)).from_address(address))[:] = factors
+        self._call("setpattern", self._pattern[pattern], values, len(factors))
+
     def set_head(self, node: str, head_m: float) -> None:
         """The water level of a source above the datum."""
         self._call("setnodevalue", self.node[node] + 1, self._en.ELEVATION, head_m)

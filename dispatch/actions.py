@@ -487,9 +487,7 @@ class Actions:
         if plan is None or incident is None or not plan.decl.close.sensors:
             return Verdict((), (), 0)
         since_us = work.now_us if from_us is None else from_us
-        points = await self.readings.series(
-            work.connection, incident.points, since_us - LOOK_BACK_US, work.now_us
-        )
+        points = await self.readings.series(incident.points, since_us - LOOK_BACK_US, work.now_us)
         conditions = plan.decl.close.sensors
         watched = len({(s.device, s.channel) for s, _, _ in closure.watched(conditions, points)})
         if from_us is None:

@@ -31,7 +31,5 @@ class Incidents(Protocol):
 class Readings(Protocol):
     """Where the readings of a case's own sensors come from."""
 
-    async def series(
-        self, connection: DictConnection, points: Sequence[tuple[str, str]], from_us: int, to_us: int
-    ) -> list[Series]:
-        """Every known point with its readings in [from, to), and the newest one before."""
+    async def series(self, points: Sequence[tuple[str, str]], from_us: int, to_us: int) -> list[Series]:
+        """Every known point with its committed readings in [from, to], and its newest one however old."""

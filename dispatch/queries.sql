@@ -314,9 +314,3 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
        (SELECT array_agg(((o.times ->> 'arrived')::bigint - (o.times ->> 'sent')::bigint) / 1000000.0)
         FROM orders o WHERE o.created_at >= %(since)s AND o.times ? 'arrived' AND o.times ? 'sent'
           AND o.provenance = ANY(%(provenances)s)) AS arrivals_s
-
--- name: latest_of_many
--- The newest reading of each of these points.
-SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
-FROM latest
-WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))

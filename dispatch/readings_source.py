@@ -1,18 +1,19 @@
-"""What the points of a case said, read from the store of readings."""
+"""What the points of a case said, read through `iot.views`: committed readings only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+
+import numpy as np
 
 from core.batch import DOUBTFUL
-from core.clock import HOUR_US, WEEK_US, to_datetime
-from core.db import DictConnection
-from dispatch import store
+from core.clock import HOUR_US, WEEK_US
+from core.db import Database
 from dispatch.incident import Sample, Series
-from iot import readings
+from iot import views
 from iot.registry import Device, Registry
+from iot.views import Recent
 
 #: Weeks that are asked for what is usual at this hour, and how many of them must answer.
 WEEKS = 4
@@ -22,70 +23,61 @@ Point = tuple[int, int]
 
 
 class StoredReadings:
-    """Reads through `iot.readings`; `registry` gives the snapshot that is in force."""
+    """`registry` gives the snapshot that is in force."""
 
-    def __init__(self, registry: Callable[[], Registry]) -> None:
+    def __init__(self, database: Database, registry: Callable[[], Registry]) -> None:
+        self._database = database
         self._registry = registry
 
-    async def series(
-        self, connection: DictConnection, points: Sequence[tuple[str, str]], from_us: int, to_us: int
-    ) -> list[Series]:
+    async def series(self, points: Sequence[tuple[str, str]], from_us: int, to_us: int) -> list[Series]:
         registry = self._registry()
-        known = dict(self._known(registry, points))
+        known = _known(registry, points)
         if not known:
             return []
-        asked = {"devices": [d for d, _ in known], "channels": [c for _, c in known]}
-        samples = await self._samples(connection, asked, from_us, to_us)
-        usual = await self._usual(connection, asked, to_us)
+        devices = np.array([device for device, _ in known], np.int32)
+        channels = np.array([channel for _, channel in known], np.int16)
+        samples: dict[Point, list[Sample]] = {}
+        _add(samples, await views.latest_of_many(self._database, devices, channels))
+        _add(samples, await views.recent_of_many(self._database, devices, channels, from_us, to_us + 1))
+        usual = await self._usual(devices, channels, to_us)
         return [
-            series_of(registry, device, channel, samples.get(point, []), usual.get(point))
+            series_of(registry, device, channel, ordered(samples.get(point, [])), usual.get(point))
             for point, (device, channel) in known.items()
         ]
 
-    def _known(
-        self, registry: Registry, points: Sequence[tuple[str, str]]
-    ) -> Sequence[tuple[Point, tuple[Device, str]]]:
-        """Points that still exist, by their numbers."""
-        found = []
-        for device_id, name in dict.fromkeys(points):
-            device = registry.devices.get(device_id)
-            channel = registry.channel(device, name) if device else None
-            if device and channel:
-                found.append(((device.number, channel.number), (device, name)))
-        return found
-
-    async def _samples(
-        self, connection: DictConnection, asked: Mapping[str, Any], from_us: int, to_us: int
-    ) -> dict[Point, list[Sample]]:
-        """Trustworthy readings in [from, to], oldest first, and the newest one whenever it was."""
-        found: dict[Point, list[Sample]] = {}
-        window = {"from": to_datetime(from_us), "to": to_datetime(to_us + 1)}
-        rows = await (
-            await connection.execute(readings.QUERIES["recent_of_many"], {**asked, **window})
-        ).fetchall()
-        for row in [*await store.rows(connection, "latest_of_many", **asked), *rows]:
-            if not row["quality"] & int(DOUBTFUL):
-                found.setdefault((row["device"], row["channel"]), []).append(
-                    Sample(row["time_us"], row["value"])
-                )
-        return {
-            point: sorted({s.time_us: s for s in samples}.values(), key=lambda s: s.time_us)
-            for point, samples in found.items()
-        }
-
-    async def _usual(
-        self, connection: DictConnection, asked: Mapping[str, Any], now_us: int
-    ) -> dict[Point, float]:
+    async def _usual(self, devices: np.ndarray, channels: np.ndarray, now_us: int) -> dict[Point, float]:
         """The median of this hour's means in the last weeks, where enough of them are known."""
         means: dict[Point, list[float]] = {}
         for week in range(1, WEEKS + 1):
             hour = (now_us - week * WEEK_US) // HOUR_US * HOUR_US
-            window = {"from": to_datetime(hour), "to": to_datetime(hour + HOUR_US)}
-            for row in await (
-                await connection.execute(readings.QUERIES["hours_of_many"], {**asked, **window})
-            ).fetchall():
-                means.setdefault((row["device"], row["channel"]), []).append(row["value"])
+            found = await views.hours_of_many(self._database, devices, channels, hour, hour + HOUR_US)
+            for device, channel, value in zip(found.device, found.channel, found.value, strict=True):
+                means.setdefault((int(device), int(channel)), []).append(float(value))
         return {point: median(values) for point, values in means.items() if len(values) >= WEEKS_AT_LEAST}
+
+
+def _known(registry: Registry, points: Sequence[tuple[str, str]]) -> dict[Point, tuple[Device, str]]:
+    """Points that still exist, by their numbers."""
+    found: dict[Point, tuple[Device, str]] = {}
+    for device_id, name in points:
+        device = registry.devices.get(device_id)
+        channel = registry.channel(device, name) if device else None
+        if device and channel:
+            found[device.number, channel.number] = (device, name)
+    return found
+
+
+def _add(samples: dict[Point, list[Sample]], found: Recent) -> None:
+    """Trustworthy readings by point."""
+    good = (found.quality & np.uint16(DOUBTFUL)) == 0
+    for row in np.flatnonzero(good):
+        point = (int(found.device[row]), int(found.channel[row]))
+        samples.setdefault(point, []).append(Sample(int(found.time_us[row]), float(found.value[row])))
+
+
+def ordered(samples: Sequence[Sample]) -> list[Sample]:
+    """Oldest first, each moment once."""
+    return [sample for _, sample in sorted({s.time_us: s for s in samples}.items())]
 
 
 def series_of(

@@ -12,10 +12,9 @@ import numpy as np
 from app import policy
 from core import changes
 from core.actor import Actor
-from core.batch import Batch
 from core.changes import Change
 from core.clock import ManualClock, to_datetime, to_us
-from core.db import Database, DictConnection
+from core.db import Connection, Database, DictConnection
 from core.db import connect as plain_connect
 from core.domains import Domains
 from core.settings import DispatchSettings
@@ -29,7 +28,6 @@ from dispatch.readings_source import StoredReadings
 from dispatch.travel_source import StraightLine
 from iot import kinds, registry_store
 from iot.partitions import ReadingsTable
-from iot.readings import Store
 from iot.registry import Registry
 from iot.registry_store import DeviceRow
 
@@ -101,7 +99,8 @@ class World:
     known: Known
     registry: Registry
     led: DictConnection
-    readings: Store
+    plain: Connection
+    table: ReadingsTable
 
     async def tick(self, times: int = 1, seconds: float = 0.0) -> None:
         """Let the desk and the outbox work."""
@@ -126,21 +125,23 @@ class World:
         there = self.registry.devices[device]
         found = self.registry.channel(there, channel)
         assert found is not None
-        n = len(values)
-        times = self.clock.now_us() - np.arange(n - 1, -1, -1, dtype=np.int64) * round(every_s * 1e6)
-        batch = Batch(
-            np.full(n, there.number, np.int32), np.full(n, found.number, np.int16), times, times,
-            np.array(values), np.zeros(n, np.uint16), np.ones(n, np.int32),
-        )  # fmt: skip
-        await self.readings.commit(batch, [], self.clock.now_us())
-        async with self.database.transaction() as connection:
-            for value, at in zip(values, times.tolist(), strict=True):
-                await connection.execute(
-                    b"INSERT INTO latest (device, channel, time, received, value, quality, gateway)"
-                    b" VALUES (%s, %s, %s, %s, %s, 0, 1) ON CONFLICT (device, channel) DO UPDATE"
-                    b" SET time = excluded.time, value = excluded.value WHERE latest.time <= excluded.time",
-                    [there.number, found.number, to_datetime(at), to_datetime(at), value],
-                )
+        times = self.clock.now_us() - np.arange(len(values) - 1, -1, -1, dtype=np.int64) * round(
+            every_s * 1e6
+        )
+        await self.table.ensure(self.plain, times)
+        for value, at in zip(values, times.tolist(), strict=True):
+            row = [there.number, found.number, to_datetime(at), to_datetime(at), value]
+            await self.plain.execute(
+                b"INSERT INTO readings (device, channel, time, received, value, quality, gateway)"
+                b" VALUES (%s, %s, %s, %s, %s, 0, 1) ON CONFLICT DO NOTHING",
+                row,
+            )
+            await self.plain.execute(
+                b"INSERT INTO latest (device, channel, time, received, value, quality, gateway)"
+                b" VALUES (%s, %s, %s, %s, %s, 0, 1) ON CONFLICT (device, channel) DO UPDATE"
+                b" SET time = excluded.time, value = excluded.value WHERE latest.time <= excluded.time",
+                row,
+            )
 
     async def usual(self, device: str, channel: str, value: float) -> None:
         """What this hour's mean was in the last four weeks."""
@@ -186,7 +187,7 @@ async def world(database: Database, shipped: Domains, **settings: object) -> Asy
         plans=plans.load(shipped),
         city=city.load(ZONE),
         incidents=known,
-        readings=StoredReadings(lambda: registry),
+        readings=StoredReadings(database, lambda: registry),
         travel=StraightLine(),
         rules=replace_settings(settings),
         zone=ZONE,
@@ -196,10 +197,8 @@ async def world(database: Database, shipped: Domains, **settings: object) -> Asy
     async with await connect(database.dsn) as led, await plain_connect(database.dsn) as writing:
         table = ReadingsTable(86_400.0)
         await table.prepare(writing, "off")
-        stored = Store(writing, table, "test")
-        stored.use(registry, np.empty(0, np.int64))
         await desk.start(led)
-        yield World(database, clock, actions, desk, outbox, known, registry, led, stored)
+        yield World(database, clock, actions, desk, outbox, known, registry, led, writing, table)
 
 
 def replace_settings(settings: dict[str, object]) -> DispatchSettings:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch import Batch
-from iot.readings import NEVER
+from iot.latest import NEVER, Latest
 from iot.registry import Registry
 
 HEADER = struct.Struct("<2sBBIdII")
@@ -44,40 +44,27 @@ class Frame:
 
 
 class PointTable:
-    """Columns over the dense point numbers of a registry; remembers which rows changed since the last `take`."""
+    """The newest values with each point's level; remembers which points changed since the last `take`."""
 
     def __init__(self, registry: Registry) -> None:
-        self._time = np.empty(0, np.int64)
-        self._value = np.empty(0, np.float64)
-        self._quality = np.empty(0, np.uint16)
-        self._level = np.empty(0, np.uint8)
-        self._dirty = np.empty(0, bool)
-        self.use(registry)
+        self.latest = Latest(registry)
+        self._level = np.zeros(registry.size, np.uint8)
+        self._dirty = np.zeros(registry.size, bool)
+
+    @property
+    def registry(self) -> Registry:
+        return self.latest.registry
 
     def use(self, registry: Registry) -> None:
-        """Take a newer snapshot of the registry; points that existed keep their rows."""
-        self.registry = registry
-        more = registry.size - len(self._time)
-        self._time = np.append(self._time, np.full(more, NEVER, np.int64))
-        self._value = np.append(self._value, np.zeros(more))
-        self._quality = np.append(self._quality, np.zeros(more, np.uint16))
+        """Take a newer snapshot of the registry; points that existed keep their numbers."""
+        more = registry.size - len(self._level)
+        self.latest.use(registry)
         self._level = np.append(self._level, np.zeros(more, np.uint8))
         self._dirty = np.append(self._dirty, np.zeros(more, bool))
 
     def add(self, batch: Batch) -> None:
         """Take the readings that are newer than what is known."""
-        points = self.registry.point(batch.device, batch.channel)
-        rows = np.flatnonzero(points >= 0)
-        moment = batch.ordered_us
-        rows = rows[np.lexsort((moment[rows], points[rows]))]
-        last = np.append(points[rows][1:] != points[rows][:-1], True) if len(rows) else np.empty(0, bool)
-        rows = rows[last]
-        rows = rows[moment[rows] >= self._time[points[rows]]]
-        at = points[rows]
-        self._time[at] = moment[rows]
-        self._value[at] = batch.value[rows]
-        self._quality[at] = batch.quality[rows]
-        self._dirty[at] = True
+        self._dirty[self.latest.add(batch)] = True
 
     def set_levels(self, levels: Mapping[int, int], silent: NDArray[np.int32] | None = None) -> None:
         """The highest standing alert level by device number; a device named nowhere has none."""
@@ -86,57 +73,55 @@ class PointTable:
             by_device[silent] = SILENT
         for device, level in levels.items():
             by_device[device] = level
-        known = self.registry.device_of >= 0
-        wanted = np.zeros(len(self._level), np.uint8)
-        wanted[known] = by_device[self.registry.device_of[known]]
-        self._dirty |= (wanted != self._level) & (self._time != NEVER)
+        wanted = np.where(self.registry.device_of >= 0, by_device[self.registry.device_of], 0).astype(
+            np.uint8
+        )
+        self._dirty |= (wanted != self._level) & (self.latest.moment_us != NEVER)
         self._level = wanted
+
+    def take(self) -> NDArray[np.int32]:
+        """The points that changed since the last call."""
+        points = np.flatnonzero(self._dirty).astype(np.int32)
+        self._dirty[points] = False
+        return points
+
+    def of_devices(self, points: NDArray[np.int32], devices: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Those points that belong to one of the devices."""
+        return points[np.isin(self.registry.device_of[points], devices)]
 
     def columns(
         self, points: NDArray[np.int32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint16]]:
-        """(time µs or `NEVER`, value, quality) of dense point numbers; -1 was never heard."""
-        safe = np.maximum(points, 0)
-        known = (points >= 0) & (points < len(self._time))
-        if not len(self._time):
-            return np.full(len(points), NEVER), np.zeros(len(points)), np.zeros(len(points), np.uint16)
-        return np.where(known, self._time[safe], NEVER), self._value[safe], self._quality[safe]
+        """(time µs or `NEVER`, value, quality) of points; -1 is one that was never heard."""
+        said = (points >= 0) & self.latest.has(np.maximum(points, 0)) if len(self._level) else points < -1
+        found = self.latest.batch(points[said])
+        moment = np.full(len(points), NEVER)
+        value, quality = np.zeros(len(points)), np.zeros(len(points), np.uint16)
+        moment[said], value[said], quality[said] = found.ordered_us, found.value, found.quality
+        return moment, value, quality
 
     def newest(self, devices: NDArray[np.int32]) -> NDArray[np.int64]:
         """When each device was last heard, µs; `NEVER` where it was not."""
         newest = np.full(self._devices() + 1, NEVER)
-        spoken = self.spoken()
-        np.maximum.at(newest, self.registry.device_of[spoken], self._time[spoken])
+        points = self.latest.known()
+        np.maximum.at(newest, self.registry.device_of[points], self.latest.moment_us[points])
         return np.asarray(newest[devices])
 
     def _devices(self) -> int:
         return max(self.registry.by_number, default=0)
 
-    def take(self) -> NDArray[np.intp]:
-        """The rows that changed since the last call."""
-        rows = np.flatnonzero(self._dirty)
-        self._dirty[rows] = False
-        return rows
-
-    def spoken(self) -> NDArray[np.intp]:
-        """The rows of points that have a reading."""
-        return np.flatnonzero(self._time != NEVER)
-
-    def of_devices(self, rows: NDArray[np.intp], devices: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Those rows that belong to one of the devices."""
-        return rows[np.isin(self.registry.device_of[rows], devices)]
-
-    def frame(self, kind: int, seq: int, rows: NDArray[np.intp], now_us: int) -> bytes:
-        registry = self.registry
+    def frame(self, kind: int, seq: int, points: NDArray[np.int32], now_us: int) -> bytes:
+        """These points, all of which have said something, as a frame."""
+        said = self.latest.batch(points)
         return b"".join(
             (
-                HEADER.pack(MAGIC, VERSION, kind, seq & 0xFFFFFFFF, now_us / 1000, len(rows), 0),
-                (self._time[rows] / 1000).astype("<f8").tobytes(),
-                self._value[rows].astype("<f8").tobytes(),
-                registry.device_of[rows].astype("<u4").tobytes(),
-                registry.channel_of[rows].astype("<u2").tobytes(),
-                self._quality[rows].astype("<u2").tobytes(),
-                self._level[rows].tobytes(),
+                HEADER.pack(MAGIC, VERSION, kind, seq & 0xFFFFFFFF, now_us / 1000, len(said), 0),
+                (said.ordered_us / 1000).astype("<f8").tobytes(),
+                said.value.astype("<f8").tobytes(),
+                said.device.astype("<u4").tobytes(),
+                said.channel.astype("<u2").tobytes(),
+                said.quality.astype("<u2").tobytes(),
+                self._level[points].tobytes(),
             )
         )
 

@@ -24,8 +24,9 @@ from core.text import Texts
 from dashboard.feed import Hub
 from dashboard.points import PointTable
 from dashboard.stream import Item, Nouns, Points
+from iot.latest import NEVER
 from iot.log import BatchFeed
-from iot.readings import NEVER, Logged
+from iot.readings import Logged
 from iot.registry import Registry
 
 LOG = logger("dashboard")

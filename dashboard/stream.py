@@ -152,7 +152,7 @@ class Points:
     seq: int = 0
 
     def snapshot(self, view: View) -> Message:
-        return self._encode(SNAPSHOT, self.seq, self.table.spoken(), view)
+        return self._encode(SNAPSHOT, self.seq, self.table.latest.known(), view)
 
     def delta(self) -> Callable[[View], Message] | None:
         rows = self.table.take()

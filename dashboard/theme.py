@@ -45,25 +45,33 @@ class Palette(Declared):
 
 
 class MapPalette(Declared):
-    """The colours of the base map and of what is drawn over it."""
+    """The colours of the base map, by the names of `gis.style`, and of what is drawn over it."""
 
     ground: Colour
+    land: Colour
     park: Colour
     water: Colour
     shore: Colour
+    road_path: Colour
     road_minor: Colour
-    road_street: Colour
-    road_main: Colour
+    road_middle: Colour
+    road_major: Colour
     road_ring: Colour
     rail: Colour
-    building_low: Colour
-    building_mid: Colour
-    building_high: Colour
-    building_top: Colour
     district: Colour
+    site: Colour
+    building_0: Colour
+    building_1: Colour
+    building_2: Colour
+    building_3: Colour
     label: Colour
-    label_minor: Colour
+    label_dim: Colour
     halo: Colour
+    supply: Colour
+    drainage: Colour
+    gas: Colour
+    fitting: Colour
+    facility: Colour
     sensor: Colour
     flood: Colour
     flood_edge: Colour

@@ -83,7 +83,7 @@ class Clerk:
         """Warm table and windows, recompute missing history, learn what is usual."""
         now_us = self.clock.now_us()
         async with await connect(self.database.dsn) as connection:
-            self.table.add((await load_latest(connection)).columns())
+            self.table.add(await load_latest(connection))
         await self._warm(now_us)
         await self._fill(now_us)
         await self._learn(now_us)

@@ -15,7 +15,7 @@ from dashboard.points import PointTable
 from dashboard.vitals.declare import FRESH_PERIODS, PointsDecl, RecordsDecl, Vital, matches, members
 from dashboard.vitals.window import Windows
 from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Why
-from iot.readings import NEVER
+from iot.latest import NEVER
 from iot.registry import Device, Registry
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]

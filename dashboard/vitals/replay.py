@@ -15,10 +15,10 @@ from core.clock import HOUR_US
 from dashboard.vitals.declare import Vital
 from dashboard.vitals.evaluate import evaluate
 from dashboard.vitals.inputs import Selection, at_hour
-from dashboard.vitals.past import Hours
 from dashboard.vitals.usual import Local
 from dashboard.vitals.window import QUARTER_US
 from dashboard.vitals.words import Words
+from iot.views import Hours
 
 Matrix = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def recomputable(vital: Vital) -> bool:
 
 def by_hour(selection: Selection, hours: Hours, from_us: int, to_us: int) -> Matrix:
     """Values of a selection, [hours × points], NaN where nothing was said."""
-    column = {"mean": hours.mean, "low": hours.low, "high": hours.high}[selection.decl.hourly]
+    column = {"mean": hours.value, "low": hours.low, "high": hours.high}[selection.decl.hourly]
     matrix = np.full(((to_us - from_us) // HOUR_US, len(selection)), np.nan)
     place = _places(selection, hours.device, hours.channel)
     rows = (hours.time_us - from_us) // HOUR_US

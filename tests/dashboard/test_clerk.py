@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,7 +28,7 @@ from dashboard.vitals.window import QUARTER_US
 from iot import kinds, registry_store
 from iot.aggregate import Aggregates
 from iot.partitions import ReadingsTable
-from iot.readings import NEVER, Logged, Store
+from iot.readings import Logged, Mark, Store
 from iot.registry import Registry
 from iot.registry_store import DeviceRow
 
@@ -61,6 +62,7 @@ class Town:
     store: Store
     aggregates: Aggregates
     rooms: SomeRooms
+    marks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def clerk(self) -> Clerk:
         past = StoredPast(self.database)
@@ -74,10 +76,12 @@ class Town:
         point = self.registry.channel(one, channel)
         assert point is not None
         batch = Batch.of(device=one.number, channel=point.number, time_us=times_us, value=values)
-        stored = await self.store.commit(batch, [], self.clock.now_us(), history=history)
+        mark = Mark("live", next(self.marks))
+        stored = await self.store.commit(batch, [], self.clock.now_us(), mark, history=history)
         assert stored.logged is not None
         self.aggregates.take(stored.logged)
-        await self.aggregates.flush(self.store.connection)
+        async with await connect(self.database.dsn) as connection:
+            await self.aggregates.flush(connection)
         return stored.logged
 
     async def rows(self) -> dict[str, dict[str, object]]:
@@ -115,12 +119,14 @@ async def town(database: Database, shipped: Domains) -> AsyncIterator[Town]:
         await registry_store.put_devices(connection, rows, catalogue, clock.now_us())
     registry = await registry_store.load(database, catalogue)
     vitals = tuple(each for each in declare.load(shipped, catalogue) if each.key in KEYS)
+    table = ReadingsTable(DAY_US / SECOND_US)
     async with await connect(database.dsn) as connection:
-        table = ReadingsTable(DAY_US / SECOND_US)
         await table.prepare(connection, "off")
-        readings = Store(connection, table, "test")
-        readings.use(registry, np.full(registry.size, NEVER, np.int64))
-        yield Town(database, clock, registry, vitals, readings, Aggregates(), SomeRooms())
+    readings = Store(database.dsn, table, "test")
+    readings.use(registry)
+    await readings.connect()
+    yield Town(database, clock, registry, vitals, readings, Aggregates(registry), SomeRooms())
+    await readings.close()
 
 
 async def test_the_shown_value_is_what_a_recomputation_from_raw_readings_gives(town: Town) -> None:
@@ -268,7 +274,8 @@ async def test_devices_that_joined_are_seen_after_the_registry_changed(town: Tow
         )
         await registry_store.put_devices(connection, [row], catalogue, town.clock.now_us())
     town.registry = await registry_store.load(town.database, catalogue, town.registry)
-    town.store.use(town.registry, np.full(town.registry.size, NEVER, np.int64))
+    town.store.use(town.registry)
+    town.aggregates.use(town.registry)
     await clerk.use(town.registry)
     for device in ("p1", "p2", "p3", "p4"):
         clerk.take(await town.say(device, "pressure", [town.clock.now_us()], [0.3]))

@@ -24,7 +24,7 @@ def said(device: int, second: int, value: float, quality: int = 0) -> Batch:
 
 def test_a_frame_says_what_was_read(table: PointTable) -> None:
     table.add(said(3, 10, 1.25, Quality.LATE))
-    frame = read_frame(table.frame(SNAPSHOT, 7, table.spoken(), 12 * SECOND_US))
+    frame = read_frame(table.frame(SNAPSHOT, 7, table.latest.known(), 12 * SECOND_US))
     assert (frame.kind, frame.seq, frame.at_ms) == (SNAPSHOT, 7, 12_000.0)
     assert frame.device.tolist() == [3]
     assert frame.channel.tolist() == [1]
@@ -36,7 +36,7 @@ def test_a_frame_says_what_was_read(table: PointTable) -> None:
 def test_every_column_begins_where_a_browser_can_read_it(table: PointTable) -> None:
     for device in range(1, 8):
         table.add(said(device, 10, 1.0))
-    rows = table.spoken()
+    rows = table.latest.known()
     data = table.frame(SNAPSHOT, 1, rows, 0)
     at = 24
     for width in (8, 8, 4, 2, 2, 1):
@@ -94,7 +94,7 @@ def test_the_table_holds_the_newest_of_each_point_however_readings_come(
         for one, at, number in chunk:
             if at >= newest.get(one, (-1, 0.0))[0]:
                 newest[one] = (at, number)
-    frame = read_frame(table.frame(SNAPSHOT, 0, table.spoken(), 0))
+    frame = read_frame(table.frame(SNAPSHOT, 0, table.latest.known(), 0))
     held = {
         int(d): (int(t // 1000), float(v))
         for d, t, v in zip(frame.device, frame.time_ms, frame.value, strict=True)

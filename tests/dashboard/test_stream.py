@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.access import Policy
 from core.actor import Actor
-from dashboard.stream import EVERYTHING, Nouns, View, view_of
+from dashboard.stream import EVERYTHING, Message, Nouns, View, view_of
 
 POLICY = Policy(
     {"stream.orders": frozenset({"dispatcher"}), "stream.vitals": frozenset({"dispatcher"})},
@@ -21,7 +21,7 @@ DISPATCHER = Actor("d", "", frozenset({"dispatcher"}))
 CREW_7 = Actor("r", "", frozenset({"responder"}), crew="7")
 
 
-def read(message: Any) -> dict[str, Any]:
+def read(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(message)
     return found
 
@@ -57,7 +57,8 @@ def test_a_crew_sees_its_own_orders_and_a_lost_one_as_gone(orders: Nouns) -> Non
     assert [item["id"] for item in read(orders.snapshot(view))["items"]] == ["a"]
     orders.delta()
     orders.put([{"id": "a", "crew": "8"}])
-    assert (encode := orders.delta()) is not None
+    encode = orders.delta()
+    assert encode is not None
     told = read(encode(view))
     assert (told["items"], told["gone"]) == ([], ["a"])
 

@@ -10,6 +10,7 @@ import pytest
 from core.yamlfile import Mistakes
 from dashboard import theme as themes
 from dashboard.theme import Shade, contrast
+from gis import style
 
 DASHBOARD = Path(themes.__file__).parent
 SHADES: tuple[Shade, ...] = ("dark", "light")
@@ -39,10 +40,16 @@ def test_every_pair_that_is_drawn_can_be_read(theme: themes.Theme, shade: Shade)
 @pytest.mark.parametrize("shade", SHADES)
 def test_map_labels_can_be_read_on_the_ground(theme: themes.Theme, shade: Shade) -> None:
     tokens = theme.map_tokens(shade)
-    for name in ("label", "label_minor"):
+    for name in ("label", "label_dim"):
         assert contrast(tokens[name], tokens["ground"]) >= 4.5, name
     for level in ("l1", "l2", "l3", "l4"):
         assert contrast(theme.palette(shade).model_dump()[level], tokens["ground"]) >= 3, level
+
+
+@pytest.mark.parametrize("shade", SHADES)
+def test_the_theme_gives_every_colour_of_the_base_map(theme: themes.Theme, shade: Shade) -> None:
+    known = style.DARK if shade == "dark" else style.LIGHT
+    assert known.keys() - theme.map_tokens(shade).keys() == {"font"}
 
 
 def test_the_style_sheet_names_every_token_in_both_shades(theme: themes.Theme) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,10 @@ def test_a_mistake_in_a_declaration_is_named_where_it_stands(
 
 @pytest.mark.parametrize(
     ("where", "fits"),
-    [({"rule": "dr.cover.*"}, True), ({"rule": "dr.pump.*"}, False), ({"rule": ["x", "dr.*"]}, True), ({"level": [1, 2]}, True),
-     ({"standing": True}, True), ({"aside": False}, True), ({"level": 3}, False)],
+    [
+        ({"rule": "dr.cover.*"}, True), ({"rule": "dr.pump.*"}, False), ({"rule": ["x", "dr.*"]}, True),
+        ({"level": [1, 2]}, True), ({"standing": True}, True), ({"aside": False}, True), ({"level": 3}, False),
+    ],
 )  # fmt: skip
 def test_records_are_chosen_by_their_fields(where: dict[str, Any], fits: bool) -> None:  # noqa: FBT001 - a table
     assert matches({"rule": "dr.cover.open", "level": 2, "standing": True}, where) is fits
@@ -274,7 +277,7 @@ def test_weekends_are_days_of_rest() -> None:
 # -- windows ------------------------------------------------------------------------------------------------
 
 
-def windows(**points: Any) -> Windows:
+def windows(**points: object) -> Windows:
     decl = PointsDecl.model_validate({"channel": "pressure", **points})
     found = Windows()
     found.make({("v", "p"): (decl, np.arange(3, dtype=np.int32))}, 3)
@@ -344,11 +347,17 @@ def test_a_window_is_what_a_recomputation_from_raw_readings_gives(
     for point, second, value in ordered:
         feed(found, said(point, second, float(value)))
     now = ordered[-1][1] + later
-    value, n, _ = found["v", "p"].values(now * SECOND_US)
+    computed, n, _ = found["v", "p"].values(now * SECOND_US)
     first_minute = now // 60 - 9
-    function = {"mean": np.mean, "low": np.min, "high": np.max, "total": np.sum}[reduce]
+    functions: dict[str, Callable[[list[float]], Any]] = {
+        "mean": np.mean,
+        "low": min,
+        "high": max,
+        "total": sum,
+    }
+    function = functions[reduce]
     for point in range(3):
         raw = [float(v) for p, s, v in ordered if p == point and first_minute <= s // 60 <= now // 60]
         assert n[point] == len(raw)
         if raw:
-            assert value[point] == pytest.approx(function(raw))
+            assert computed[point] == pytest.approx(float(function(raw)))

@@ -3,7 +3,7 @@
 import { html, render } from "../lib/dom.mjs";
 import { clock, elapsed } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { asked, has, load, name, t, told } from "../lib/text.mjs";
+import { asked, load, name, t, told } from "../lib/text.mjs";
 import { Outbox } from "./outbox.mjs";
 
 const ASK_MS = 5000;
@@ -76,7 +76,7 @@ function card(order) {
   return html`
     <article class=${`l${order.level}`}>
       <h2>${shape(order.level, { title: t(`level.${order.level}`) })}<span>${told(order.title) || order.number}</span></h2>
-      <p class="place">${[name(order.place), order.task && task(order)].filter(Boolean).join(" · ")}</p>
+      <p class="place">${name(order.place)}</p>
       ${order.provenance !== "real" && html`<p class="origin">${t(`provenance.${order.provenance}`)}</p>`}
       ${before && left !== null && html`<p class=${`due ${left < 0 ? "late" : ""}`}><span>${t(left < 0 ? "responder.late" : "responder.left")}</span><b class="n">${elapsed(Math.abs(left))}</b></p>`}
       ${steps(order)}
@@ -90,8 +90,6 @@ function card(order) {
       ${["sent", "accepted"].includes(order.state) && html`<button onClick=${() => refuse(order)}>${t("responder.refuse")}</button>`}
     </div>`;
 }
-
-const task = ({ task: key }) => (has(`task.${key}.name`) ? t(`task.${key}.name`) : "");
 
 function refuse(order) {
   const reason = prompt(t("responder.why"));

@@ -3,7 +3,7 @@
 import { html, render } from "../lib/dom.mjs";
 import { ZONE } from "../lib/format.mjs";
 import { Live } from "../lib/live.mjs";
-import { asked, load, t } from "../lib/text.mjs";
+import { asked, language, load, t } from "../lib/text.mjs";
 import { card, leader, subject } from "./card.mjs";
 import { foot } from "./foot.mjs";
 import { legend } from "./legend.mjs";
@@ -54,7 +54,7 @@ export class Wall {
 
   async #startMap() {
     if (!this.setup.map) return zone("map").classList.add("no-map");
-    const [style, devices] = await Promise.all([getJson(this.setup.map.style), getJson("/api/v1/map/devices")]);
+    const [style, devices] = await Promise.all([getJson(`${this.setup.map.style}&lang=${language}`), getJson("/api/v1/map/devices")]);
     await this.map.start({ ...this.setup.map, style }, devices);
     this.#touch("incidents");
     this.#touch("crews");

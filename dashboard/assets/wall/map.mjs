@@ -9,7 +9,10 @@ const FLY_GAP_MS = 20000;
 const BACK_MS = 45000;
 const FIX_OLD_MS = 30000;
 const SILENT = 9;
-const FONT = ["Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC", "sans-serif"];
+// the first name only says the weight; MapLibre draws with the first font of the list that the machine has
+const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
+/** Groups of the base map that the wall leaves out: what stands there is for the console. */
+const LEFT_OUT = new Set(["facilities", "sites"]);
 
 export class WallMap {
   constructor(container, { k, reduced }) {
@@ -27,8 +30,9 @@ export class WallMap {
   /** `setup` = {style, bounds, pitch, bearing} of the base map; `devices` = {id: [], lon: [], lat: []}. */
   async start(setup, devices) {
     this.setup = setup;
+    const layers = setup.style.layers.filter((layer) => !LEFT_OUT.has(layer.metadata?.group) && layer.id !== "label-facility");
     this.map = await createMap(this.container, {
-      style: setup.style,
+      style: { ...setup.style, layers },
       k: this.k,
       interactive: false,
       view: { bounds: setup.bounds, fitBoundsOptions: this.#overview(), pitch: setup.pitch, bearing: setup.bearing },

@@ -27,7 +27,7 @@ export function posture({ response, warnings = [] }, unacknowledged) {
     </div>
     <div class="facts">
       <p>${warning ? html`<em class=${`ink${warning.level}`}>${told(warning.name)}</em> · ${told(warning.issuer)} ${hourMinute(Date.parse(warning.issued_at))}` : t("wall.no_warning")}${warnings.length > 1 ? ` +${warnings.length - 1}` : ""}</p>
-      <p>${response ? `${t("wall.since", { time: hourMinute(Date.parse(response.since)) })} · ${t("wall.commander", { name: response.commander ?? "—" })} · ` : ""}${t("wall.unacknowledged")} <b class="n">${number(unacknowledged)}</b></p>
+      <p>${response ? `${t("wall.since", { time: hourMinute(Date.parse(response.since)) })} · ${t("wall.commander", { name: told(response.commander) || "—" })} · ` : ""}${t("wall.unacknowledged")} <b class="n">${number(unacknowledged)}</b></p>
     </div>
   </div>`;
 }

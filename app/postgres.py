@@ -136,12 +136,19 @@ class EmbeddedPostgres:
         if pid is None or process_state(pid) in ("", "Z"):
             return
         os.kill(pid, signal.SIGINT)
+        if not self._gone(patience_s):
+            os.kill(pid, signal.SIGQUIT)
+            self._gone(PATIENCE_S)
+
+    def _gone(self, patience_s: float) -> bool:
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
-            if self.reap() or not self.alive():
-                return
-            time.sleep(0.02)
-        os.kill(pid, signal.SIGQUIT)
+            if self._process is not None:
+                self.reap()
+            elif not self.alive():
+                return True
+            time.sleep(0.01)
+        return False
 
     def destroy(self) -> None:
         """Stop the server and delete its data. `make reset` and the tests."""

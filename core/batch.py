@@ -156,5 +156,6 @@ class Batch:
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> Self:
+        """The batch of a record array; its columns are copies, so the buffer may be used again."""
         records = np.frombuffer(data, PACKED)
-        return cls(*(np.ascontiguousarray(records[column.name]) for column in fields(cls)))
+        return cls(*(np.array(records[column.name]) for column in fields(cls)))

@@ -52,21 +52,30 @@ class Domains:
 
     def section(self, name: str, model: type[ModelT]) -> list[Declaration[ModelT]]:
         """Every item of a section over all domains, validated. Raises `Mistakes` with all of them."""
-        found: list[Declaration[ModelT]] = []
         wrong: list[Mistake] = []
-        for info in self.infos:
-            document = self.documents.get((info.key, name))
-            if document is None:
-                continue
-            try:
-                items = yamlfile.parse_list(document, model)
-            except Mistakes as mistakes:
-                wrong += mistakes.mistakes
-                continue
-            found += [Declaration(info.key, item, document, index) for index, item in enumerate(items)]
+        found = self.gather(name, model, wrong)
         if wrong:
             raise Mistakes(wrong)
         return found
+
+    def gather(self, name: str, model: type[ModelT], wrong: list[Mistake]) -> list[Declaration[ModelT]]:
+        """The valid items of a section over all domains; the mistakes of the others are added to `wrong`."""
+        return [
+            Declaration(info.key, item, document, index)
+            for info in self.infos
+            if (document := self.documents.get((info.key, name))) is not None
+            for index, item in yamlfile.gather_list(document, model, wrong)
+        ]
+
+    def keys(self, name: str) -> set[str]:
+        """`domain.key` of every item of a section that names itself, valid or not."""
+        return {
+            f"{domain}.{item['key']}"
+            for (domain, section), document in self.documents.items()
+            if section == name and isinstance(document.data, list)
+            for item in document.data
+            if isinstance(item, dict) and "key" in item
+        }
 
 
 def load(folder: Path) -> Domains:
@@ -79,18 +88,28 @@ def load(folder: Path) -> Domains:
         raise Mistakes([Mistake(str(folder), 1, "(folder)", "", "holds no domain")])
     for home in homes:
         try:
-            document = yamlfile.read(home / "domain.yaml", f"{folder.name}/{home.name}/domain.yaml")
-            info = yamlfile.parse(document, DomainInfo)
-            if info.key != home.name:
-                raise Mistakes([document.mistake(("key",), f"must be the folder's name, {home.name}")])
-            infos.append(info)
-            for section in SECTIONS:
-                path = home / f"{section}.yaml"
-                if path.exists():
-                    shown = f"{folder.name}/{home.name}/{path.name}"
-                    documents[home.name, section] = yamlfile.read(path, shown)
+            infos.append(_info(home))
         except Mistakes as mistakes:
             wrong += mistakes.mistakes
+        for path in (home / f"{section}.yaml" for section in SECTIONS):
+            if path.exists():
+                try:
+                    documents[home.name, path.stem] = yamlfile.read(path, _shown(path))
+                except Mistakes as mistakes:
+                    wrong += mistakes.mistakes
     if wrong:
         raise Mistakes(wrong)
     return Domains(tuple(sorted(infos, key=lambda info: info.order)), documents, folder)
+
+
+def _info(home: Path) -> DomainInfo:
+    document = yamlfile.read(home / "domain.yaml", _shown(home / "domain.yaml"))
+    info = yamlfile.parse(document, DomainInfo)
+    if info.key != home.name:
+        raise Mistakes([document.mistake(("key",), f"must be the folder's name, {home.name}")])
+    return info
+
+
+def _shown(path: Path) -> str:
+    """domains/<key>/<file>, whatever stands before it."""
+    return "/".join(path.parts[-3:])

@@ -148,20 +148,29 @@ def parse(document: Document, model: type[ModelT], path: KeyPath = ()) -> ModelT
 
 def parse_list(document: Document, model: type[ModelT], path: KeyPath = ()) -> list[ModelT]:
     """Validate a list of items; mistakes of all items are gathered before raising."""
+    wrong: list[Mistake] = []
+    good = [item for _, item in gather_list(document, model, wrong, path)]
+    if wrong:
+        raise Mistakes(wrong)
+    return good
+
+
+def gather_list(
+    document: Document, model: type[ModelT], wrong: list[Mistake], path: KeyPath = ()
+) -> list[tuple[int, ModelT]]:
+    """The valid items of a list with their index; the mistakes of the others are added to `wrong`."""
     items = document.at(path) if path else document.data
     if items is None:
         return []
     if not isinstance(items, list):
-        raise Mistakes([document.mistake(path, "must be a list (lines that begin with -)")])
-    good: list[ModelT] = []
-    wrong: list[Mistake] = []
+        wrong.append(document.mistake(path, "must be a list (lines that begin with -)"))
+        return []
+    good: list[tuple[int, ModelT]] = []
     for index in range(len(items)):
         try:
-            good.append(parse(document, model, (*path, index)))
+            good.append((index, parse(document, model, (*path, index))))
         except Mistakes as found:
             wrong += found.mistakes
-    if wrong:
-        raise Mistakes(wrong)
     return good
 
 
@@ -170,19 +179,22 @@ def _mistakes(
 ) -> Iterator[Mistake]:
     for error in wrong.errors(include_url=False):
         where = _real_path(document, (*path, *error["loc"]))
-        reason = error["msg"].removeprefix("Value error, ")
+        reason = error["msg"]
         if error["type"] == "extra_forbidden":
             reason = "is not a known key" + _did_you_mean(str(where[-1]), model, error["loc"][:-1])
         elif error["type"] == "missing":
             reason = "is missing"
+        elif error["type"] == "value_error":  # our own words
+            reason = reason.removeprefix("Value error, ")
         else:
             reason = reason[0].lower() + reason[1:]
         yield document.mistake(where, reason)
 
 
 def _real_path(document: Document, loc: KeyPath) -> KeyPath:
-    """Pydantic puts names of union members into its paths; keep only what stands in the file."""
+    """Pydantic puts names of union members and `[key]` into its paths; keep only what stands in the file."""
     kept: list[str | int] = []
+    loc = tuple(part for part in loc if part != "[key]")
     for part in loc:
         here = document.at(tuple(kept))
         known = (isinstance(here, dict) and part in here) or (

@@ -5,6 +5,8 @@ SenML names are those of RFC 8428 and RFC 8798; the others are aliases that fiel
 
 from __future__ import annotations
 
+import math
+
 # quantity → unit → factor to the quantity's base unit; value_in_base = value × factor
 _SCALED: dict[str, dict[str, float]] = {
     "pressure": {"Pa": 1.0, "kPa": 1e3, "MPa": 1e6, "hPa": 100.0, "bar": 1e5, "mH2O": 9806.65},
@@ -22,14 +24,13 @@ _SCALED: dict[str, dict[str, float]] = {
         "mg/m³": 1e-6,
     },
     "solution": {"mg/L": 1.0, "mg/l": 1.0},
-    "turbidity": {"NTU": 1.0},
+    "turbidity": {"NTU": 1.0, "FNU": 1.0},
     "acidity": {"pH": 1.0},
-    "conductivity": {"S/m": 1.0, "µS/cm": 1e-4, "uS/cm": 1e-4, "mS/cm": 0.1},
+    "conductivity": {"S/m": 1.0, "µS/cm": 1e-4, "uS/cm": 1e-4, "mS/cm": 0.1, "mS/m": 1e-3},
     "share": {"/": 1.0, "%": 0.01, "%RH": 0.01, "%EL": 0.01},
     "gas_lel": {"%LEL": 1.0},
-    "gas_volume": {"%vol": 1.0},
-    "gas_ppm": {"ppm": 1.0},
-    "angle": {"°": 1.0, "deg": 1.0},
+    "gas_volume": {"%vol": 0.01, "ppm": 1e-6},
+    "angle": {"°": 1.0, "deg": 1.0, "rad": 180 / math.pi},
     "count": {"count": 1.0, "台": 1.0, "辆": 1.0, "1": 1.0},
     "acceleration": {"m/s2": 1.0, "g": 9.80665},
     "current": {"A": 1.0, "mA": 1e-3},
@@ -63,6 +64,15 @@ def conversion(wire: str, unit: str) -> Conversion | None:
     if quantity is None or quantity != _QUANTITY.get(unit):
         return None
     return _SCALED[quantity][wire] / _SCALED[quantity][unit], 0.0
+
+
+def known(unit: str) -> bool:
+    return unit in _QUANTITY or unit in _TEMPERATURE
+
+
+def names() -> list[str]:
+    """Every unit, by quantity."""
+    return [*_QUANTITY, *_TEMPERATURE]
 
 
 def convertible(wire: str, unit: str) -> bool:

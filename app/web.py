@@ -1,0 +1,102 @@
+"""The HTTP factory: one FastAPI application with every room's routes, the Dash pages and the WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from app import auth_api, status
+from app.auth import Auth
+from app.declared import Declared
+from app.identify import Identify, SafeHeaders
+from core.actor import Actor
+from core.clock import Clock
+from core.db import Database
+from core.errors import NotFound, Unavailable
+from core.http import Allow, Db, Json, Now, Open, install_errors
+
+CSP = (
+    "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self' ws: wss:; worker-src 'self' blob:; font-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def build(declared: Declared, database: Database, clock: Clock) -> FastAPI:
+    """The application. Nothing is opened before its lifespan begins."""
+    auth = Auth(database, clock, declared.settings.web.session)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        try:
+            yield
+        finally:
+            await database.close()
+
+    app = FastAPI(
+        title="CityOps 一网统管", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url=None, default_response_class=Json,
+    )  # fmt: skip
+    app.state.policy = declared.policy
+    app.state.database = database
+    app.state.clock = clock
+    install_errors(app, declared.texts)
+    app.include_router(auth_api.router(auth, declared.texts))
+    add_status(app)
+    add_api_end(app)
+    app.add_middleware(
+        Identify, auth=auth, policy=declared.policy, paths=declared.paths,
+        origins=frozenset(declared.settings.web.allowed_origins),
+    )  # fmt: skip
+    app.add_middleware(SafeHeaders, csp={"Content-Security-Policy": CSP.format(hashes="")})
+    return app
+
+
+def add_status(app: FastAPI) -> None:
+    """Health, readiness, status, metrics, the OpenAPI document and the way in."""
+
+    @app.get("/api/v1/health", dependencies=[Depends(Open("liveness for supervisors"))], tags=["status"])
+    async def health() -> Response:
+        return Json({"status": "ok"})
+
+    @app.get("/api/v1/ready", dependencies=[Depends(Open("readiness for load balancers"))], tags=["status"])
+    async def ready(database: Db, clock: Now) -> Response:
+        """503 until the database answers and the worker lives."""
+        found = await status.gather(database, clock.now_us())
+        if not found["roles"].get("worker", {}).get("up"):
+            raise Unavailable
+        return Json({"status": "ready"})
+
+    @app.get("/api/v1/status", tags=["status"])
+    async def whole(database: Db, clock: Now, _: Annotated[Actor, Depends(Allow("status.read"))]) -> Response:
+        return Json(await status.gather(database, clock.now_us()))
+
+    @app.get("/api/v1/metrics", tags=["status"])
+    async def metrics(database: Db, _: Annotated[Actor, Depends(Allow("metrics.read"))]) -> Response:
+        return PlainTextResponse(await status.metrics(database), media_type="text/plain; version=0.0.4")
+
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    async def openapi(_: Annotated[Actor, Depends(Allow("screen.open"))]) -> Response:
+        return Json(app.openapi())
+
+    @app.get("/", include_in_schema=False, dependencies=[Depends(Open("leads to the first page"))])
+    async def first() -> Response:
+        return RedirectResponse("/wall", 303)
+
+
+def add_api_end(app: FastAPI) -> None:
+    """An unknown address under /api is an honest 404; without this the Dash pages would answer it."""
+
+    @app.api_route(
+        "/api/{rest:path}",
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        include_in_schema=False,
+        dependencies=[Depends(Open("says that there is nothing"))],
+    )
+    async def nothing(rest: str) -> Response:
+        raise NotFound(path=rest)

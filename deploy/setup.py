@@ -41,6 +41,7 @@ def call(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = No
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        check=False,
     )
     if done.returncode:
         raise SetupError(f"{' '.join(str(part) for part in command)}\n{done.stdout.strip()}")
@@ -214,9 +215,7 @@ def test_browser() -> None:
 
 def main(which: str) -> int:
     if sys.version_info < OLDEST:
-        say(
-            f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version.split()[0]} ({sys.executable})"
-        )
+        say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]} ({sys.executable})")
         return 2
     try:
         with one_at_a_time():

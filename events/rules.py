@@ -37,6 +37,7 @@ WINDOWED = frozenset({"rise", "fall", "count", "mean", "leq", "highest", "total"
 #: A life rule waits longer than this only where the reporting period forces it.
 LIFE_DELAY_S = 60.0
 ANY_KIND = "*"
+EVERY_CHANNEL = "*"
 
 
 class OfDevice(Declared):
@@ -149,7 +150,8 @@ def _minutes(text: str) -> int:
 class Part(Declared):
     """What is watched and when it counts. `unit` is that of the numbers in `on` and `off`."""
 
-    channel: Key | None = None
+    #: `*`: every channel of the kind (detector stuck).
+    channel: Key | Literal["*"] | None = None
     detector: Detector = "threshold"
     unit: str = ""
     window: Span | None = None
@@ -233,6 +235,8 @@ def _check_part(part: Part) -> None:
         return
     if not part.channel:
         raise ValueError("needs a channel")
+    if (part.channel == EVERY_CHANNEL) and part.detector != "stuck":
+        raise ValueError("only the detector stuck looks at every channel")
     if part.on is None or part.off is None:
         raise ValueError("needs `on` and `off`")
     if part.on.upward == part.off.upward:
@@ -316,6 +320,8 @@ class RuleSet:
         return {rule.key: rule for rule in self.rules}
 
 
+#: What may mute a rule beside other rules: permits and the switches of the city.
+SWITCHES = ("permit.", "season.")
 TEXTS = ("name", "cause", "consequence", "action")
 
 
@@ -329,7 +335,7 @@ def load(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> 
         wrong += [
             found.mistake(f"no rule {name} is declared", "muted_by", index)
             for index, name in enumerate(found.item.muted_by)
-            if "." in name and name not in keys
+            if "." in name and not name.startswith(SWITCHES) and name.partition("@")[0] not in keys
         ]
         if texts is not None:
             wrong += [
@@ -373,7 +379,7 @@ def _check_channel(
     kinds: list[Kind],
     catalogue: Catalogue,
 ) -> Iterator[Mistake]:
-    if part.channel is None:
+    if part.channel is None or part.channel == EVERY_CHANNEL:
         return
     having = [kind for kind in kinds if part.channel in kind.channels]
     if ANY_KIND in found.item.kinds:
@@ -395,7 +401,8 @@ def _check_channel(
 
 
 def _is_state(channel: ChannelDecl, part: Part) -> bool:
-    return not part.unit and (channel.quantity in ("state", "event") or channel.unit == "count")
+    """Switches and counts are compared with plain numbers."""
+    return not part.unit and channel.unit in ("1", "count")
 
 
 def _unordered_levels(declared: list[Declaration[RuleDecl]]) -> Iterator[Mistake]:

@@ -143,7 +143,7 @@ class Timeline:
         self._recent = Held()
         self._said: list[Findings] = []
         self._unsettled: deque[tuple[int, int]] = deque()
-        self._cursor = 0
+        self.cursor = 0
 
     @property
     def held(self) -> int:
@@ -153,11 +153,11 @@ class Timeline:
     @property
     def replay_from(self) -> int:
         """The last batch that has settled whole: who restores the settled state takes all batches after it."""
-        return self._unsettled[0][0] - 1 if self._unsettled else self._cursor
+        return self._unsettled[0][0] - 1 if self._unsettled else self.cursor
 
     def take(self, number: int, batch: Batch) -> Taken:
         """Decide on a batch. Batches come in the order of their numbers, each once."""
-        self._cursor = number
+        self.cursor = number
         if not len(batch):
             return Taken()
         rows, too_late = self._admit(batch)
@@ -234,6 +234,19 @@ class Timeline:
         while self._unsettled and self._unsettled[0][1] <= horizon_us:
             self._unsettled.popleft()
 
+    def adopt(self, other: Timeline, states: list[NDArray[np.void]]) -> Findings:
+        """Go on where another timeline of the same points stands, with other rules; what they now find."""
+        self.restore(states, other.horizon_us, other.head_us, other.cursor)
+        self._unsettled = deque(other._unsettled)
+        self._recent = other._recent
+        rows = self._recent.of(np.ones(self.registry.size, bool))
+        found = merged(detector.observe(rows.point, rows.time_us, rows.value) for detector in self.live)
+        found = merged([found, _advance(self.live, self.head_us)])
+        np.maximum.at(self._newest, rows.point, rows.time_us)
+        self._note(found)
+        self._touched[:] = True
+        return found
+
     # -- snapshots ------------------------------------------------------------------------------------------
 
     def touched(self) -> Ints:
@@ -247,7 +260,7 @@ class Timeline:
         for live, settled, records in zip(self.live, self.settled, states, strict=True):
             settled.restore(records)
             live.restore(records)
-        self.horizon_us, self.head_us, self._cursor = horizon_us, head_us, cursor
+        self.horizon_us, self.head_us, self.cursor = horizon_us, head_us, cursor
         self._newest[:] = horizon_us
 
 

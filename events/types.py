@@ -72,27 +72,44 @@ class Weight(Declared):
 
 
 class Evidence(Declared):
-    """One kind of evidence. Anchors make an incident; the others only add to one that has an anchor near."""
+    """One kind of evidence. Anchors make an incident; the others add to one that has an anchor near.
+
+    `near` and `lag` are for the others: where they lie from an anchor, and when, seen from it.
+    """
 
     key: Key
     rules: Annotated[list[str], Field(min_length=1)]
     anchor: bool = False
-    near: Near
-    #: From the anchor to this evidence.
-    lag: tuple[SignedSpan, SignedSpan]
+    near: Near | None = None
+    lag: tuple[SignedSpan, SignedSpan] | None = None
     weight: Weight
 
     @model_validator(mode="after")
     def _sound(self) -> Evidence:
-        if self.lag[0] > self.lag[1]:
+        if self.anchor and (self.near or self.lag):
+            raise ValueError("is an anchor: how anchors belong together stands in `together`")
+        if not self.anchor and not (self.near and self.lag):
+            raise ValueError("needs near and lag, or anchor: true")
+        if self.lag and self.lag[0] > self.lag[1]:
             raise ValueError("lag must be [earliest, latest]")
         if self.anchor and self.weight.first < 0:
             raise ValueError("an anchor cannot speak against what it anchors")
         return self
 
+    @property
+    def against(self) -> bool:
+        return self.weight.first < 0
+
+
+class Together(Declared):
+    """How anchors belong together: near, and no more than `lag` from one to the next."""
+
+    near: Near
+    lag: Span
+
 
 class Raised(Declared):
-    """A priority and when it is proposed: CEL over `level`, `score`, `points`, `n`, `params` (docs/guide/incidents.md)."""
+    """A priority and when it is proposed: CEL over `level`, `score`, `points`, `evidence`, `params`."""
 
     priority: Annotated[int, Field(ge=1, le=4)]
     when: str
@@ -108,6 +125,7 @@ class IncidentType(Declared):
     #: Scores at which it is opened, and from which it is held for certain enough to act on.
     open: float = 4.0
     sure: float = 7.0
+    together: Together
     evidence: Annotated[list[Evidence], Field(min_length=1)]
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from events.detectors.watches import Watches
+
 
 class Finds(IntEnum):
     """What a finding says: the condition has begun (for long enough), or it has ended (for long enough)."""
@@ -43,6 +45,7 @@ class Detector(Protocol):
     """One family over all its watches."""
 
     name: str
+    watches: Watches
 
     def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
         """Take readings sorted by (point, time), each newer than its point's last. The columns stay untouched.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from events.rules import ANY_KIND, Edge, OfDevice, Part, Rule, RuleSet
+from events.rules import ANY_KIND, EVERY_CHANNEL, Edge, OfDevice, Part, Rule, RuleSet
 from iot.kinds import Kind
 from iot.registry import Device, Registry
 
@@ -103,40 +103,44 @@ def _rows(
     registry: Registry,
     extra: tuple[float, float, float],
 ) -> list[tuple[object, ...]]:
-    """One row a device that has the channel and every number that the part needs."""
-    assert part.channel is not None
-    assert part.on is not None
-    assert part.off is not None
+    """One row a device and channel that have every number that the part needs."""
     if not devices:
         return []
     kind = registry.kind_of(devices[0])
-    if part.channel not in kind.channels:
-        return []
-    if part.detector == "stuck" and _never_stuck(kind, part.channel, registry):
-        return []
-    begin, end = rule.decl.schedule.minutes if rule.decl.schedule else (-1, -1)
-    period_s = kind.decl.alarm_period or kind.decl.period
-    gap_s = max(kind.decl.silent_after_s, part.on.usual_hold_s)
-    if part.detector in TUMBLING:
-        gap_s += 2 * (part.window or 0)
-    latched = kind.decl.heartbeat is not None
+    every = part.channel == EVERY_CHANNEL
+    channels = [name for name in kind.channels if every or name == part.channel]
+    if part.detector == "stuck":
+        channels = [name for name in channels if not _never_stuck(kind, name, registry)]
     rows: list[tuple[object, ...]] = []
     for device in devices:
-        on, off = threshold(part.on, device.params), threshold(part.off, device.params)
-        if on is None or off is None:
+        numbers = _numbers(rule, part, kind, device)
+        if numbers is None:
             continue
-        sign = 1.0 if part.on.upward else -1.0
-        rows.append(
-            (
-                rule.number, number, registry.points_of(device)[part.channel],
-                sign, _first_at(sign * on, strict=part.on.strict), _last_at(sign * off, strict=part.off.strict),
-                _us(part.on.hold_s(device.params)), _us(part.off.hold_s(device.params)),
-                part.on.min_samples, part.off.min_samples,
-                FOREVER if latched else _us(max(gap_s, part.on.hold_s(device.params))), latched, begin, end,
-                _us(part.window or 0), _us(_period(device, period_s)), _us(part.latch), extra,
-            )
-        )  # fmt: skip
+        points = registry.points_of(device)
+        rows += [(rule.number, number, points[name], *numbers, extra) for name in channels]
     return rows
+
+
+def _numbers(rule: Rule, part: Part, kind: Kind, device: Device) -> tuple[object, ...] | None:
+    """The columns from `sign` to `latch_us` for a device; None when it lacks a number."""
+    assert part.on is not None
+    assert part.off is not None
+    on, off = threshold(part.on, device.params), threshold(part.off, device.params)
+    if on is None or off is None:
+        return None
+    speaks = kind.decl
+    sign = 1.0 if part.on.upward else -1.0
+    begin, end = rule.decl.schedule.minutes if rule.decl.schedule else (-1, -1)
+    on_s = part.on.hold_s(device.params)
+    gap_s = max(speaks.silent_after_s, on_s) + (2 * (part.window or 0) if part.detector in TUMBLING else 0)
+    latched = speaks.heartbeat is not None or speaks.period is None
+    sample_s = speaks.sample or speaks.alarm_period or speaks.period or 0.0
+    return (
+        sign, _first_at(sign * on, strict=part.on.strict), _last_at(sign * off, strict=part.off.strict),
+        _us(on_s), _us(part.off.hold_s(device.params)), part.on.min_samples, part.off.min_samples,
+        FOREVER if latched else _us(gap_s), latched, begin, end,
+        _us(part.window or 0), _us(_period(device, sample_s)), _us(part.latch),
+    )  # fmt: skip
 
 
 def threshold(edge: Edge, params: Mapping[str, object]) -> float | None:
@@ -166,7 +170,7 @@ def _last_at(limit: float, *, strict: bool) -> float:
 
 
 def _us(seconds: float) -> int:
-    return round(seconds * SECOND_US)
+    return round(seconds * SECOND_US) if seconds < FOREVER / SECOND_US else FOREVER
 
 
 def _columns(rows: list[tuple[object, ...]], size: int) -> Watches:

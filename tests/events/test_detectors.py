@@ -105,8 +105,11 @@ def columns(trace: Trace) -> tuple[Any, Any, Any]:
         clock[point] += wait * MINUTE_US // 2
         rows.append((point, clock[point], value))
     rows.sort()
-    point, time_us, value = zip(*rows, strict=True) if rows else ((), (), ())
-    return np.array(point, np.int32), np.array(time_us, np.int64), np.array(value, np.float64)
+    return (
+        np.array([row[0] for row in rows], np.int32),
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[2] for row in rows], np.float64),
+    )
 
 
 every_family = pytest.mark.parametrize("decl", FAMILIES.values(), ids=FAMILIES)

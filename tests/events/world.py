@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from core.batch import Batch
-from core.clock import MINUTE_US, SECOND_US
 from events.citytime import CityTime
 from events.rules import Rule, RuleDecl, RuleSet
 from iot.kinds import Catalogue, Channel, ChannelDecl, Kind, KindDecl
@@ -31,7 +29,16 @@ CHANNELS = {
 
 def _kind(key: str, channels: Sequence[str], period: str, heartbeat: str | None = None) -> Kind:
     names = [channel.partition(".")[2] for channel in channels]
-    decl = KindDecl.model_validate({"key": key, "channels": names, "period": period, "heartbeat": heartbeat})
+    decl = KindDecl.model_validate(
+        {
+            "key": key,
+            "channels": names,
+            "period": period,
+            "heartbeat": heartbeat,
+            "asset": "pipe",
+            "formats": ["senml"],
+        }
+    )
     return Kind(channels[0].partition(".")[0], decl, dict(zip(names, channels, strict=True)))
 
 
@@ -48,7 +55,7 @@ KINDS = {
 CATALOGUE = Catalogue(CHANNELS, KINDS)
 
 
-def device(number: int, kind: str, **more: Any) -> Device:
+def device(number: int, kind: str, **more: object) -> Device:
     values: dict[str, Any] = {
         "id": f"{kind}-{number}", "domain": KINDS[kind].domain, "name": {"zh": f"{kind}{number}", "en": kind},
         "lon": 121.49, "lat": 31.24, "gateway": "gw", "wire_name": f"{kind}-{number}",
@@ -65,7 +72,7 @@ def registry(devices: Sequence[Device]) -> Registry:
     return build(gateways, devices, channels, CATALOGUE)
 
 
-def rule(key: str, kinds: Sequence[str], **more: Any) -> RuleDecl:
+def rule(key: str, kinds: Sequence[str], **more: object) -> RuleDecl:
     values: dict[str, Any] = {
         "key": key, "kinds": list(kinds), "class": "field", "level": 3, "source": {"ref": "test", "mark": "ours"},
         "seen_within": "10m", "act_within": "30m", "owner": {"lead": "tester"},
@@ -77,21 +84,6 @@ def rules(*decls: RuleDecl) -> RuleSet:
     return RuleSet(tuple(Rule(number, "test", decl) for number, decl in enumerate(decls)), "test")
 
 
-def batch(reg: Registry, device_: Device, channel: str, samples: Mapping[float, float], **more: Any) -> Batch:
-    """Readings of one point: seconds after NOON → value, received when they were made."""
-    found = reg.channel(device_, channel)
-    assert found is not None
-    times = [NOON_US + round(at * SECOND_US) for at in samples]
-    return Batch.of(
-        device=device_.number,
-        channel=found.number,
-        time_us=times,
-        value=list(samples.values()),
-        gateway=1,
-        **more,
-    )
-
-
 def minutes(values: Sequence[float], start: float = 0.0) -> dict[float, float]:
     """One sample a minute."""
     return {start + 60.0 * place: value for place, value in enumerate(values)}
@@ -99,18 +91,3 @@ def minutes(values: Sequence[float], start: float = 0.0) -> dict[float, float]:
 
 def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-__all__ = [
-    "CATALOGUE",
-    "CITY",
-    "MINUTE_US",
-    "NOON_US",
-    "batch",
-    "device",
-    "minutes",
-    "registry",
-    "rng",
-    "rule",
-    "rules",
-]

@@ -13,11 +13,15 @@ from app.auth import Auth
 from app.declared import Declared
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
+from app.worker import actions_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
 from core.errors import NotFound, Unavailable
 from core.http import Allow, Db, Json, Now, Open, install_errors
+from dispatch import api as dispatch_api
+from events import api as events_api
+from events.views import EventViews
 from gis import api as gis_api
 from gis.city import sample_city
 from gis.views import CityMap
@@ -81,6 +85,10 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
         gis_api.router(city_map),
     ):
         app.include_router(router, prefix="/api/v1")
+    views = EventViews(parts.database, declared.texts, declared.settings.zone)
+    app.include_router(events_api.router(views))
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry)
+    app.include_router(dispatch_api.router(actions, declared.texts))
 
 
 def add_status(app: FastAPI) -> None:

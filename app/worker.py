@@ -7,6 +7,7 @@ away is no failure: every task waits for it, and the pipeline goes to the spool.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import psycopg
@@ -21,6 +22,16 @@ from core.db import Connection, Database, connect
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
+from dispatch.actions import Actions
+from dispatch.channels.app_feed import App
+from dispatch.desk import Desk
+from dispatch.events_source import EventIncidents
+from dispatch.outbox_feed import Outbox
+from dispatch.readings_source import StoredReadings
+from dispatch.travel import Roads
+from events.citytime import CityTime
+from events.feed import Around, EngineFeed, Timing
+from gis.city import sample_city
 from ingest.assemble import Assembler, Limits
 from ingest.broker import BrokerLink, BrokerSettings
 from ingest.endpoint import Endpoint, EndpointLimits
@@ -33,6 +44,7 @@ from iot.aggregate import Aggregates
 from iot.log import BatchFeed
 from iot.partitions import ReadingsTable
 from iot.readings import Logged, Store
+from iot.registry import Registry
 
 FLUSH_S = 5.0
 TIDY_S = 60.0
@@ -58,12 +70,27 @@ class Worker(News):
         self.endpoint: Endpoint | None = None
         self.link: BrokerLink | None = None
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
+        timing = Timing(
+            round(settings.engine.snapshot_every * SECOND_US),
+            round(settings.engine.incident_linger * SECOND_US),
+            round(settings.engine.silence_grace * SECOND_US),
+        )
+        self.engine = EngineFeed(
+            self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
+        )
+        self.desk = Desk(
+            dsn, actions_of(declared, self.database, lambda: self.keeper.registry), clock, self.metrics
+        )
+        rng = np.random.default_rng()
+        self.outbox = Outbox(dsn, {"app": App(self.database, clock)}, clock, rng, self.metrics)
 
     async def run(self) -> None:
         await self.database.open()
         async with await connect(self.dsn) as connection:
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         registry = await self.keeper.start()
+        self.engine.use(self.declared.model, registry)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:
@@ -71,6 +98,9 @@ class Worker(News):
                 tasks.create_task(pipeline.run())
                 tasks.create_task(self.keeper.follow_registry())
                 tasks.create_task(self._aggregate(aggregates))
+                tasks.create_task(self.engine.run())
+                tasks.create_task(self.desk.run())
+                tasks.create_task(self.outbox.run())
                 tasks.create_task(self._tidy())
                 tasks.create_task(self.bell.run())
                 tasks.create_task(self._heartbeat().beat_for_ever())
@@ -115,6 +145,7 @@ class Worker(News):
 
     def stored(self, logged: Logged) -> None:
         """A batch is committed: hand it to the readers of this process."""
+        self.engine.offer(logged)
         for feed in self.feeds:
             feed.offer(logged)
 
@@ -180,8 +211,18 @@ class Worker(News):
                 "spool_bytes": self.spool.size,
                 "timescale": self.table.timescale,
                 "lag_s": 0.0,
+                **self.engine.detail(),
             },
         )  # fmt: skip
+
+
+def actions_of(declared: Declared, database: Database, registry: Callable[[], Registry]) -> Actions:
+    """The services of dispatch, as the worker's desk and the web's routes use them."""
+    settings = declared.settings
+    return Actions(
+        declared.policy, declared.plans, declared.city, EventIncidents(lambda lon, lat: sample_city().describe(lon, lat)),
+        StoredReadings(database, registry), Roads(sample_city), settings.dispatch, settings.zone,
+    )  # fmt: skip
 
 
 def limits_of(declared: Declared) -> Limits:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from core.batch import Batch
 from core.changes import Bell, Feed
 from core.clock import SECOND_US, Clock
 from core.db import Connection, Database, Lock, connect, lead
@@ -22,7 +23,7 @@ from events.place import Flow
 from events.silence import Heard, Silence
 from events.writer import News, Stale, Writer
 from iot import log
-from iot.aggregate import Latest, load_latest
+from iot.aggregate import load_latest
 from iot.log import BatchFeed
 from iot.readings import Logged
 from iot.registry import Registry
@@ -161,7 +162,7 @@ async def replay(connection: Connection, engine: Engine, after: int, until: int)
 class _Life:
     """A leader's life: from taking the lead to losing it."""
 
-    def __init__(self, writer: Writer, news: Feed, around: Around, cursor: int, latest: Latest) -> None:
+    def __init__(self, writer: Writer, news: Feed, around: Around, cursor: int, latest: Batch) -> None:
         self.writer = writer
         self.cursor = cursor
         self._news = news
@@ -170,7 +171,7 @@ class _Life:
         self._ticked_us = 0
         self._kept_us = self._began_us = around.clock.now_us()
         self._heard = Heard(self.engine.registry)
-        self._heard.note(latest.columns())
+        self._heard.note(latest)
         self._silence = self._judge()
 
     @property

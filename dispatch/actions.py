@@ -33,7 +33,7 @@ from dispatch.messages import Message
 from dispatch.orders import DONE, LIVE, Order, OrderAction, OrderState
 from dispatch.plans import CrewNeed, Plan, Plans
 from dispatch.recommend import Candidate, Need, Way, told
-from dispatch.travel_source import Travel
+from dispatch.travel import Blocked, Travel
 
 DESK = system("desk")
 SENSORS = system("sensors")
@@ -399,14 +399,19 @@ class Actions:
         need = self.need(case, exclude)
         found = [crew for crew in await store.crews(work.connection) if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
-        seconds = await self.travel.seconds(
-            work.connection, [place for place, _ in spots], (case.lon, case.lat)
-        )
+        blocked = await self.blocked(work.connection)
+        seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
         ways = {
             crew.id: Way(travel_s, self.travel.network, age_s)
             for crew, (_, age_s), travel_s in zip(found, spots, seconds, strict=True)
         }
         return recommend.rank(need, found, ways, work.now_us)
+
+    async def blocked(self, connection: DictConnection) -> list[Blocked]:
+        """What open cases keep roads from being driven: water on the road, a hole in it, a cordon."""
+        widths = {plan.key: plan.decl.blocks_m for plan in self.plans.by_key.values() if plan.decl.blocks_m}
+        found = await store.rows(connection, "places_of_plans", plans=list(widths))
+        return [Blocked(row["lon"], row["lat"], widths[row["plan"]]) for row in found]
 
     def need(self, case: Case, exclude: frozenset[str] = frozenset()) -> Need:
         """What the case's plan asks of a crew; without a plan any crew of the lead department will do."""

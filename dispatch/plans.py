@@ -57,6 +57,8 @@ class PlanDecl(Declared):
     starts: Start = Start()
     #: The handling limit where it is not the first one of the case code in the city's list.
     limit: Limit | None = None
+    #: Roads this near are closed to others while its case is in hand: flooded, sunk, cordoned off.
+    blocks_m: Annotated[float, Field(ge=0, le=1000)] = 0.0
     crew: CrewNeed | None = None
     close: Close = Close()
 

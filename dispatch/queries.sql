@@ -314,3 +314,8 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
        (SELECT array_agg(((o.times ->> 'arrived')::bigint - (o.times ->> 'sent')::bigint) / 1000000.0)
         FROM orders o WHERE o.created_at >= %(since)s AND o.times ? 'arrived' AND o.times ? 'sent'
           AND o.provenance = ANY(%(provenances)s)) AS arrivals_s
+
+-- name: places_of_plans
+-- Where open cases under these plans are.
+SELECT lon, lat, plan FROM cases
+WHERE plan = ANY(%(plans)s) AND state IN ('registered', 'dispatched', 'handling', 'suspended')

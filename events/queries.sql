@@ -252,3 +252,6 @@ ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
 
 -- name: incident_timeline
 SELECT at, action, actor, before, after, fields FROM incident_log WHERE incident = %(id)s ORDER BY id
+
+-- name: live_incident_ids
+SELECT id FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at

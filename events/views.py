@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.clock import DAY_US, to_datetime
-from core.db import Database
+from core.db import Database, DictConnection
 from core.errors import NotFound
 from core.text import LANGUAGES, Texts
 from events import alarm, incident, store
@@ -71,6 +71,17 @@ def incident_json(row: Row) -> dict[str, Any]:
         if not (seen and action == "acknowledge")
     ]
     return shown
+
+
+async def incident_in(connection: DictConnection, id_: str) -> tuple[Row, list[Row]] | None:
+    """An incident and its evidence as they stand in a transaction; None when there is none."""
+    row = await store.one(connection, "get_incident", id=id_)
+    return (row, await store.rows(connection, "incident_facts", id=row["id"])) if row else None
+
+
+async def live_ids(connection: DictConnection) -> list[str]:
+    """Ids of incidents that are open or confirmed, as they stand in a transaction."""
+    return [row["id"] for row in await store.rows(connection, "live_incident_ids")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dispatch.channels.channel import Away, Failed, Refused
 from dispatch.desk import Desk, connect
 from dispatch.messages import Message
 from dispatch.outbox_feed import Outbox
-from dispatch.travel_source import Place, StraightLine
+from dispatch.travel import Blocked, Place, StraightLine
 from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import BURST, LEADER, World, crew_actor, crew_row, other
 
@@ -92,8 +92,8 @@ class Killed(BaseException):
 
 
 class Dying(StraightLine):
-    async def seconds(
-        self, connection: DictConnection, origins: Sequence[Place], target: Place
+    def seconds(
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
     ) -> list[float | None]:
         raise Killed
 

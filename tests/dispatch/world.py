@@ -25,7 +25,7 @@ from dispatch.desk import Desk, connect
 from dispatch.incident import Incident
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
-from dispatch.travel_source import StraightLine
+from dispatch.travel import StraightLine
 from iot import kinds, registry_store
 from iot.partitions import ReadingsTable
 from iot.registry import Registry

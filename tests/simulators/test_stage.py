@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 
 from core.clock import HOUR_US, MINUTE_US, SECOND_US
 from iot.codecs import senml
-from iot.codecs.frame import Columns
+from iot.codecs.frame import Columns, Parcel, Refusal
 from simulators import stage
 from simulators.scene import Scene
 from simulators.stage import Stage, State, Visit
@@ -21,6 +21,13 @@ NIGHT_US = 1_795_276_800_000_000  # 2026-11-22 00:00 in Shanghai
 DAY_US = NIGHT_US + 14 * HOUR_US
 ZONE = ZoneInfo("Asia/Shanghai")
 PILOT_LOGGERS = [f"ws-p-{n:02d}/pressure" for n in range(1, 13)]
+
+
+class Unread:
+    """A receipt that nobody waits for."""
+
+    def settle(self, accepted: int, refused: Sequence[Refusal]) -> None: ...
+
 
 Said = dict[str, list[tuple[float, float]]]
 
@@ -46,7 +53,7 @@ class Run:
             for wire in self.stage.advance(self.now_us):
                 self.payloads.append(wire.payload)
                 columns = Columns()
-                senml.decode(wire.payload, 0, self.now_us, columns)
+                senml.decode(Parcel("gw", "senml", [wire.payload], self.now_us, Unread()), columns)
                 assert not columns.refused
                 for name, at, value in zip(columns.names, columns.times, columns.values, strict=True):
                     assert at is not None

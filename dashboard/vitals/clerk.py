@@ -29,7 +29,7 @@ from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn
 from dashboard.vitals.window import QUARTER_US, Windows
 from dashboard.vitals.words import Points, Why, Words
 from iot import log
-from iot.aggregate import load_latest
+from iot.aggregate import Aggregates
 from iot.log import BatchFeed
 from iot.readings import Logged
 from iot.registry import Registry
@@ -73,29 +73,33 @@ class Clerk:
     _words: Words = field(default_factory=Words)
     _learned_us: int = 0
     _warm_to: int = 0
+    _cold: bool = True
 
     def __post_init__(self) -> None:
         self.table = PointTable(self.registry)
         self.collector = Collector(self.vitals, self.registry)
         self.windows.make(self.collector.windowed(), self.registry.size)
 
-    async def start(self) -> None:
-        """Warm table and windows, recompute missing history, learn what is usual."""
+    async def start(self) -> BatchFeed:
+        """Warm table and windows, recompute missing history, learn what is usual; the feed to follow from here."""
         now_us = self.clock.now_us()
+        aggregates = Aggregates(self.registry)
         async with await connect(self.database.dsn) as connection:
-            self.table.add(await load_latest(connection))
+            await aggregates.load(connection)
+        self.table.add(aggregates.latest.batch())
         await self._warm(now_us)
         await self._fill(now_us)
         await self._learn(now_us)
         await store.forget(self.database, [vital.key for vital in self.vitals], now_us - KEEP_US)
+        return BatchFeed(self.database.dsn, aggregates.cursor)
 
-    async def use(self, registry: Registry) -> None:
-        """Take a newer registry; windows are warmed anew when the points changed."""
+    def use(self, registry: Registry) -> None:
+        """Take a newer registry; windows are warmed anew in the next turn."""
         self.registry = registry
         self.table.use(registry)
         self.collector = Collector(self.vitals, registry)
         self.windows.make(self.collector.windowed(), registry.size)
-        await self._warm(self.clock.now_us())
+        self._cold = True
 
     def take(self, logged: Logged) -> None:
         """A batch of readings, in order. Back-filled history is not what is now."""
@@ -105,7 +109,7 @@ class Clerk:
             self.windows.add(logged.batch, points, seen=logged.id <= self._warm_to)
 
     async def run(self, batches: BatchFeed) -> None:
-        """Follow the log and compute, until cancelled. The feed's cursor stands before what `start` read."""
+        """Follow the log and compute, until cancelled. `batches` is what `start` gave."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(batches))
             tasks.create_task(_for_ever(self.turn, TURN_S))
@@ -118,6 +122,8 @@ class Clerk:
     async def turn(self) -> None:
         """Compute every vital once and store what came out."""
         now_us = self.clock.now_us()
+        if self._cold:
+            await self._warm(now_us)
         if now_us - self._learned_us > LEARN_EVERY_US:
             await self._learn(now_us)
         records, figures = await self.rooms.records(now_us), await self.rooms.figures(now_us)
@@ -187,6 +193,7 @@ class Clerk:
                 self.windows.add_to(key, batch, points)
         async with await connect(self.database.dsn) as connection:
             self._warm_to = await log.newest(connection)
+        self._cold = False
 
     async def _fill(self, now_us: int) -> None:
         """Recompute the quarters of the last day and the hours before, as far as they are missing."""

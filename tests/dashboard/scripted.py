@@ -252,7 +252,7 @@ def crews(mood: Mood) -> list[dict[str, Any]]:
 
 def facts(mood: Mood) -> dict[str, object]:
     given = script()["facts"]["alarm" if is_alarm(mood) else "calm"]
-    told = {"closed_today": given["closed_today"], "shift": both(given["shift"]), "warnings": []}
+    told = {"incidents_today": given["incidents_today"], "shift": both(given["shift"]), "warnings": []}
     if "response" in given:
         response, warnings = given["response"], given["warnings"]
         named = {name: both(response[name]) for name in ("name", "commander")}

@@ -276,7 +276,8 @@ async def test_devices_that_joined_are_seen_after_the_registry_changed(town: Tow
     town.registry = await registry_store.load(town.database, catalogue, town.registry)
     town.store.use(town.registry)
     town.aggregates.use(town.registry)
-    await clerk.use(town.registry)
+    clerk.use(town.registry)
+    await clerk.turn()
     for device in ("p1", "p2", "p3", "p4"):
         clerk.take(await town.say(device, "pressure", [town.clock.now_us()], [0.3]))
     await clerk.turn()

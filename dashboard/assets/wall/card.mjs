@@ -17,8 +17,9 @@ export function card(incident, connected) {
   const rows = [
     ["where", name(incident.place)],
     ["found", told(incident.found)],
-    ["cause", told(incident.cause)],
+    ["why", told(incident.why)],
     ["impact", told(incident.impact)],
+    ["next", told(incident.next)],
     ["advice", told(incident.advice)],
   ].filter(([, words]) => words);
   return html`<div class=${`card l${incident.level}`}>

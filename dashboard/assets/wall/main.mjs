@@ -126,9 +126,9 @@ export class Wall {
   #drawIncidents(nowMs) {
     const incidents = this.live.list("incidents");
     const { connected } = this.live;
-    const closed = this.live.items.status.get("now")?.closed_today;
+    const today = this.live.items.status.get("now")?.incidents_today;
     render(counters(incidents, connected), zone("counters"));
-    render(stream(incidents, this.density.incidents, closed, nowMs, connected), zone("stream"));
+    render(stream(incidents, this.density.incidents, today, nowMs, connected), zone("stream"));
     this.map.incidents(incidents);
     this.map.follow(incidents, nowMs);
     this.subject = subject(incidents, this.map.focused, nowMs);

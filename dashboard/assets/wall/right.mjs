@@ -30,11 +30,11 @@ export function inOrder(incidents, nowMs) {
     .sort((a, b) => isUnacknowledged(b) - isUnacknowledged(a) || isOpen(b) - isOpen(a) || a.level - b.level || Date.parse(b.opened_at) - Date.parse(a.opened_at));
 }
 
-export function stream(incidents, count, closedToday, nowMs, connected) {
+export function stream(incidents, count, today, nowMs, connected) {
   const rows = inOrder(incidents, nowMs);
   const open = incidents.filter(isOpen).length;
   return html`<div class="panel stream">
-    <header><h2>${t("wall.stream")}</h2><span>${t("wall.stream_note", { open: number(open), closed: number(closedToday) })}</span></header>
+    <header><h2>${t("wall.stream")}</h2><span>${t("wall.stream_note", { open: number(open), today: number(today) })}</span></header>
     <div class="rows">
       ${!rows.length && html`<p class="empty">${t("wall.no_incidents")}</p>`}
       ${rows.slice(0, count).map((incident) => incidentRow(incident, nowMs, connected))}

@@ -320,16 +320,17 @@ def words() -> text.Texts:
     return text.load([*homes, *sorted((ROOT / "domains").glob("*"))])
 
 
-class EverybodyLooks:
-    """Stands for the sign-in: every request comes from one viewer, every answer carries the headers."""
+class SignedIn:
+    """Stands for the sign-in: every request comes from one actor, every answer carries the headers."""
 
-    def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
+    def __init__(self, app: ASGIApp, actor: Actor, headers: dict[str, str]) -> None:
         self.app = app
+        self.actor = actor
         self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            scope.setdefault("state", {})["actor"] = Actor("viewer", "viewer", EVERYBODY)
+            scope.setdefault("state", {})["actor"] = self.actor
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -360,7 +361,7 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
         app.include_router(map_api.router(CityMap(sample_city, tiles), themes), prefix="/api/v1")
     api.mount_files(app, colours)
     dash = dash_app.build(app, found.texts, "zh", "CityOps")
-    app.add_middleware(EverybodyLooks, headers=policy)
+    app.add_middleware(SignedIn, actor=Actor("viewer", "viewer", EVERYBODY), headers=policy)
     return app
 
 

@@ -14,6 +14,9 @@ export function number(value, digits = 0) {
   return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
 }
 
+/** A measured value whose digits nobody declared: at most four significant ones, no zeros at the end. */
+export const measured = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(4))).replace("-", "−") : NONE);
+
 const parts = new Map();
 function inZone(ms, options) {
   const key = JSON.stringify([options, ZONE.name, language]);

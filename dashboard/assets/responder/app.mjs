@@ -1,9 +1,9 @@
 // The responder's page: my orders, and for the one in hand a single big button that is always the next step.
 
 import { html, render } from "../lib/dom.mjs";
-import { clock, elapsed } from "../lib/format.mjs";
+import { clock, elapsed, measured, since } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { asked, load, name, t, told } from "../lib/text.mjs";
+import { asked, language, load, name, t, told } from "../lib/text.mjs";
 import { Outbox } from "./outbox.mjs";
 
 const ASK_MS = 5000;
@@ -12,7 +12,7 @@ const NEXT = { sent: "accept", accepted: "depart", en_route: "arrive", arrived: 
 const AFTER = { accept: "accepted", depart: "en_route", arrive: "arrived", handle: "handling", finish: "finished" };
 const STEPS = ["accept", "depart", "arrive", "handle", "finish"];
 
-const state = { orders: null, chosen: null, heardMs: null, problem: null };
+const state = { orders: null, chosen: null };
 let outbox;
 
 /** The order as it will be when everything that waits was taken: the phone never asks for the same step twice. */
@@ -21,14 +21,22 @@ function foreseen(order) {
   return ahead.reduce((now, each) => ({ ...now, state: AFTER[each.action] ?? now.state }), order);
 }
 
+const FINISHED_STAYS_MS = 3600000;
+
+async function get(path) {
+  const answer = await fetch(`/api/v1${path}`, { signal: AbortSignal.timeout(10000) });
+  if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer.json();
+}
+
+const isMine = (order) => order.state in NEXT || (order.state === "finished" && Date.now() - Date.parse(order.times.finished) < FINISHED_STAYS_MS);
+
+/** My orders, each with what its case says. */
 async function ask() {
   try {
-    const answer = await fetch("/api/v1/orders?limit=50", { signal: AbortSignal.timeout(10000) });
-    if (answer.status === 401) return location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
-    if (!answer.ok) throw new Error(answer.statusText);
-    const { items } = await answer.json();
-    state.orders = items.filter((each) => each.state in NEXT || Date.now() - Date.parse(each.times?.finished ?? 0) < 3600000);
-    state.heardMs = Date.now();
+    const { items } = await get(`/orders?limit=50&lang=${language}`);
+    state.orders = await Promise.all(items.filter(isMine).map((each) => get(`/orders/${encodeURIComponent(each.id)}?lang=${language}`)));
     outbox.offline = false;
   } catch {
     outbox.offline = true;
@@ -37,10 +45,8 @@ async function ask() {
 }
 
 async function act(order, action, fields) {
-  state.problem = null;
+  state.chosen = order.id;
   await outbox.put(order.id, action, fields);
-  const refused = outbox.entries.find((each) => each.state === "refused");
-  state.problem = refused && refused.order === order.id && refused.action === action ? refused.problem : null;
   await ask();
 }
 
@@ -59,7 +65,7 @@ function page() {
     </main>`;
 }
 
-const crew = () => name(window.cityops?.crew) || t("page.responder");
+const crew = () => state.crew || t("page.responder");
 
 function link() {
   const waiting = outbox.waiting().length;
@@ -70,6 +76,7 @@ function link() {
 
 function card(order) {
   const next = NEXT[order.state];
+  const last = outbox.entries.find((each) => each.order === order.id);
   const due = order.arrive_by ? Date.parse(order.arrive_by) : null;
   const left = due === null ? null : (due - Date.now()) / 1000;
   const before = ["sent", "accepted", "en_route"].includes(order.state);
@@ -81,7 +88,7 @@ function card(order) {
       ${before && left !== null && html`<p class=${`due ${left < 0 ? "late" : ""}`}><span>${t(left < 0 ? "responder.late" : "responder.left")}</span><b class="n">${elapsed(Math.abs(left))}</b></p>`}
       ${steps(order)}
     </article>
-    ${state.problem && refusal(state.problem)}
+    ${last?.state === "refused" && refusal(last.problem)}
     ${next && html`<button class="primary" onClick=${() => act(order, next)}>${t(`responder.do_${next}`)}</button>`}
     ${order.state === "finished" && html`<p class="done">${t("responder.done")}</p>`}
     <div class="more">
@@ -105,13 +112,22 @@ function steps(order) {
 function refusal({ title, objections = [] }) {
   return html`<section class="refusal" role="alert">
     <h3>${title ?? t("error.failed")}</h3>
-    <ul>${objections.map((each) => html`<li><span>${objector(each)}</span><b class="n">${measured(each)}</b>${each.limit !== undefined && html`<small>${t("responder.limit", { limit: each.limit_text ? told(each.limit_text) : each.limit })}</small>`}</li>`)}</ul>
+    <ul>${objections.map((each) => html`<li><span>${name(each.name) || each.device}</span><b class="n">${said(each)}</b><small>${wanted(each)}</small></li>`)}</ul>
     <p>${t("responder.go_on")}</p>
   </section>`;
 }
 
-const objector = (each) => name(each.name) || name(each.device_name) || each.device || each.point || "";
-const measured = (each) => [each.value, each.unit].filter((part) => part !== undefined && part !== null).join(" ");
+const said = ({ value, unit }) => (value === null ? t("wall.no_data") : `${measured(value)} ${unit}`);
+
+const SIGNS = { "<=": "≤", ">=": "≥", "=": "=" };
+
+/** What the reading should be, and when it was said. */
+function wanted({ comparison, limit, unit, time }) {
+  const sign = SIGNS[comparison];
+  const range = sign ? `${sign} ${measured(limit)}` : `${measured(limit)} ${comparison}`;
+  const should = limit === null ? "" : t("responder.should", { range: `${range} ${unit}` });
+  return [should, time && since(Date.parse(time), Date.now())].filter(Boolean).join(" · ");
+}
 
 const entry = (order) => html`<button class=${`entry l${order.level}`} key=${order.id} onClick=${() => ((state.chosen = order.id), draw())}>
   ${shape(order.level, { title: t(`level.${order.level}`) })}<span>${told(order.title) || order.number}</span><small>${t(`responder.step_${NEXT[order.state]}`)}</small></button>`;
@@ -140,7 +156,7 @@ async function start() {
   await load(asked());
   document.title = t("page.responder");
   const me = await fetch("/api/v1/auth/me").then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({}));
-  window.cityops = { crew: me.crew_name ?? me.name };
+  state.crew = me.name;
   outbox = new Outbox(me.id ?? "nobody", draw);
   draw();
   await outbox.open();

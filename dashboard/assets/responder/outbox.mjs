@@ -36,16 +36,15 @@ export class Outbox {
   }
 
   /** Send what waits, oldest first. One at a time; a failed connection stops until the next try. */
-  async flush() {
-    if (this.busy) return;
-    this.busy = true;
-    try {
-      for (const entry of this.waiting().reverse()) {
-        if (!(await this.#send(entry))) break;
-        await this.#keep();
-      }
-    } finally {
-      this.busy = false;
+  flush() {
+    this.sending ??= this.#sendAll().finally(() => (this.sending = null));
+    return this.sending;
+  }
+
+  async #sendAll() {
+    for (let entry = this.waiting().at(-1); entry; entry = this.waiting().at(-1)) {
+      if (!(await this.#send(entry))) return;
+      await this.#keep();
     }
   }
 

@@ -30,7 +30,9 @@ export class WallMap {
   /** `setup` = {style, bounds, pitch, bearing} of the base map; `devices` = {id: [], lon: [], lat: []}. */
   async start(setup, devices) {
     this.setup = setup;
-    const layers = setup.style.layers.filter((layer) => !LEFT_OUT.has(layer.metadata?.group) && layer.id !== "label-facility");
+    const layers = setup.style.layers
+      .filter((layer) => !LEFT_OUT.has(layer.metadata?.group) && layer.id !== "label-facility")
+      .map((layer) => (layer.id === "label-area" ? { ...layer, maxzoom: 24 } : layer));
     this.map = await createMap(this.container, {
       style: { ...setup.style, layers },
       k: this.k,

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core import text
 from simulators.places import Depot, Spot, metres
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 #: id → kind. Ids are those that rules, incident types and the duty list name.
 DEPARTMENTS = {

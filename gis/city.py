@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
+from numpy.typing import NDArray
 
 from core import text
 from core.errors import NotFound
@@ -24,9 +25,9 @@ from gis.crs import Plane
 from gis.drainage import DrainageNetwork
 from gis.facilities import Facility
 from gis.gas import GasNetwork
-from gis.lines import Floats, Geometry, Ints
+from gis.lines import Floats, Geometry, Ints, points
 from gis.network import Network, Place, Valves
-from gis.place import Gazetteer, Street, Whereabouts
+from gis.place import KNOWN_BY, Gazetteer, Street, Whereabouts
 from gis.roads import Roads
 from gis.routing import Router
 from gis.streets import Streets
@@ -37,30 +38,8 @@ from gis.water import Pump, Reducer, WaterNetwork
 FLOOR_LPS_M2 = 3.2 / 86_400
 STREET_LPS_M = 0.0012
 
-#: What a place may be told by: things that stand for long and that people know.
-KNOWN_BY = frozenset(
-    [
-        "park",
-        "attraction",
-        "museum",
-        "hospital",
-        "school",
-        "university",
-        "station",
-        "subway_entrance",
-        "monument",
-        "viewpoint",
-        "ferry_terminal",
-        "mall",
-        "government",
-        "police",
-        "fire_station",
-        "library",
-        "place_of_worship",
-        "communications_tower",
-        "hotel",
-    ]
-)
+#: Land narrower than this beside the water does not join two banks.
+BANK_M = 125.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +76,7 @@ class Surface:
     shape: Geometry
     name: str = ""
     name_en: str = ""
+    inferred: bool = False  # not measured: concluded from what lies around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,18 +144,38 @@ class City:
         return (asset for asset in self.assets.values() if asset.kind in kinds)
 
     def area_ids(self, xy: Floats) -> list[str]:
-        """The id of the area that each of many places lies in; "" where the city has no areas."""
+        """The id of the area that each of many places lies in, or is nearest to; "" in a city without areas."""
         if not self.base.areas:
             return [""] * len(xy)
-        return [self._area_of_point[row] for row in self._area_tree.query(xy)[1].tolist()]
+        names, shapes = zip(*self.area_shapes.items(), strict=True)
+        rows = shapely.STRtree(shapes).nearest(points(xy)) if len(xy) else []
+        return [names[row] for row in rows]
 
     @cached_property
-    def _area_tree(self) -> cKDTree:
-        return cKDTree(np.vstack([area.points for area in self.base.areas]))
+    def area_shapes(self) -> Mapping[str, Geometry]:
+        """Each area's surface in metres: what is nearer to its points than to another's on the same bank."""
+        banks = self._banks()
+        owner = np.array([area.id for area in self.base.areas for _ in area.points])
+        centres = points(np.vstack([area.points for area in self.base.areas]))
+        gap = np.array([shapely.distance(centres, bank) for bank in banks])
+        cells: dict[str, list[Geometry]] = {}
+        for row, bank in enumerate(banks):
+            mine = np.flatnonzero((gap.argmin(axis=0) == row) & (gap[row] < BANK_M))
+            if not len(mine):
+                mine = np.array([int(np.argmin(gap[row]))])
+            for name, cell in zip(owner[mine].tolist(), _divided(bank, centres[mine]), strict=True):
+                cells.setdefault(name, []).append(cell)
+        return {name: shapely.union_all(parts) for name, parts in cells.items()}
 
-    @cached_property
-    def _area_of_point(self) -> list[str]:
-        return [area.id for area in self.base.areas for _ in area.points]
+    def _banks(self) -> list[Geometry]:
+        """The land of the city, apart where water lies between."""
+        box: Geometry = shapely.box(*self.base.bounds)
+        if self.base.shore is None:
+            return [box]
+        land = shapely.difference(box, self.base.shore)
+        inner = shapely.get_parts(shapely.difference(box, shapely.buffer(self.base.shore, BANK_M)))
+        grown = shapely.intersection(shapely.buffer(inner, BANK_M), land)
+        return [bank for bank in grown if bank.area > BANK_M**2]
 
     # -- what is connected with what -----------------------------------------------------------------------------
 
@@ -251,6 +251,14 @@ def assemble(base: Base, seed: int, *, district_streets: int = 70) -> City:
     )
 
 
+def _divided(ground: Geometry, centres: NDArray[Any]) -> list[Geometry]:
+    """The part of a ground that is nearest to each centre."""
+    if len(centres) == 1:
+        return [ground]
+    cells = shapely.voronoi_polygons(shapely.multipoints(centres), extend_to=ground, ordered=True)
+    return list(shapely.intersection(shapely.get_parts(cells), ground))
+
+
 def _demand(base: Base) -> Floats:
     """Mean demand in L/s of every street junction: from the floors around it, and from its streets."""
     nodes = base.streets.nodes
@@ -269,7 +277,11 @@ def sample_base() -> Base:
     bounds = (*corners[0].tolist(), *corners[1].tolist())
     core_streets = streets.collapse(all_roads, bounds)
     surfaces = tuple(_surfaces(plane))
-    wet = [each.shape for each in surfaces if each.kind == "water" and each.shape.area > 5_000.0]
+    wet = [
+        each.shape
+        for each in surfaces
+        if each.kind == "water" and each.shape.area > 5_000.0 and not each.inferred
+    ]
     return Base(
         plane=plane,
         bounds=bounds,
@@ -306,6 +318,7 @@ def _surfaces(plane: Plane) -> Iterator[Surface]:
                 shapely.transform(shape, plane.points),
                 str(told.get("name", "")),
                 str(told.get("name_en", "")),
+                bool(told.get("inferred")),
             )
 
 

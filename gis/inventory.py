@@ -89,7 +89,12 @@ def _roads(city: City) -> Iterator[Asset]:
 def _surfaces(city: City) -> Iterator[Asset]:
     for each in city.base.surfaces:
         shape = shapely.transform(each.shape, city.plane.lonlats)
-        yield _measured(city, each.id, each.kind, shape, (each.name, each.name_en), {"class": each.klass})
+        told = {"class": each.klass, **({"inferred": True} if each.inferred else {})}
+        names = each.name, each.name_en
+        if each.inferred:
+            yield _simulated(each.id, each.kind, shape, told, names=names)
+        else:
+            yield _measured(city, each.id, each.kind, shape, names, told)
 
 
 def _buildings(city: City) -> Iterator[Asset]:
@@ -156,26 +161,15 @@ def _series(
 
 
 def _areas(city: City) -> Iterator[Asset]:
-    """Each area's surface within the city's bounds: what is nearer to its points than to another's."""
-    if not city.base.areas:
-        return
-    centres = np.vstack([area.points for area in city.base.areas])
-    owner = np.array([area.id for area in city.base.areas for _ in area.points])
-    box = shapely.box(*city.base.bounds)
-    cells = shapely.get_parts(
-        shapely.voronoi_polygons(shapely.multipoints(centres), extend_to=box, ordered=True)
-    )
-    cells = shapely.intersection(cells, box)
     for area in city.base.areas:
-        shape = shapely.union_all(cells[owner == area.id])
-        if not shape.is_empty:
+        if area.id in city.area_shapes:
+            surface = shapely.transform(city.area_shapes[area.id], city.plane.lonlats)
             told = {
                 "district": area.district,
                 "district_en": area.district_en,
                 "code": area.code,
                 "approximate": True,
             }
-            surface = shapely.transform(shape, city.plane.lonlats)
             yield _simulated(area.id, "area", surface, told, names=(area.name, area.name_en), area=area.id)
 
 

@@ -20,6 +20,31 @@ BESIDE_M = 200.0
 #: Nearer to a crossing than this a place is at it.
 AT_CROSSING_M = 12.0
 
+#: What a place may be told by: things that stand for long and that people know.
+KNOWN_BY = frozenset(
+    [
+        "park",
+        "attraction",
+        "museum",
+        "hospital",
+        "school",
+        "university",
+        "station",
+        "subway_entrance",
+        "monument",
+        "viewpoint",
+        "ferry_terminal",
+        "mall",
+        "government",
+        "police",
+        "fire_station",
+        "library",
+        "place_of_worship",
+        "communications_tower",
+        "hotel",
+    ]
+)
+
 DIRECTIONS = ("east", "north_east", "north", "north_west", "west", "south_west", "south", "south_east")
 
 Words = Callable[..., str]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gis.place import KNOWN_BY
+
 Tokens = Mapping[str, str]
 Json = dict[str, Any]
 
@@ -113,14 +115,9 @@ def _surfaces(c: Tokens) -> list[Json]:
         _layer("land", "fill", "ground", "base", filter=["!", green], paint={"fill-color": c["land"]}),
         _layer("green", "fill", "ground", "base", filter=green, paint={"fill-color": c["park"]}),
         _layer("water", "fill", "water", "base", paint={"fill-color": c["water"]}),
-        _layer(
-            "shore",
-            "line",
-            "water",
-            "base",
-            paint={"line-color": c["shore"], "line-width": _grows(0.6, 2.0, 1)},
-        ),
-    ]
+        _layer("shore", "line", "water_lines", "base", filter=["==", ["get", "class"], "shore"],
+               paint={"line-color": c["shore"], "line-width": _grows(0.6, 2.0, 1)}),
+    ]  # fmt: skip
 
 
 def _roads(c: Tokens, scale: float) -> list[Json]:
@@ -221,19 +218,24 @@ def _labels(c: Tokens, view: View) -> list[Json]:
         return {"text-field": name, "text-font": font, "text-size": size * scale, **more}
 
     along = {"symbol-placement": "line", "symbol-spacing": 420 * scale, "text-letter-spacing": 0.06}
+    spread = text(11, **{"text-max-width": 9, "text-padding": 6})
+    known = ["in", ["get", "class"], ["literal", sorted(KNOWN_BY)]]
+    under = ["==", ["get", "tunnel"], True]
     main = ["in", ["get", "class"], ["literal", ["primary", "secondary", "trunk"]]]
     return [
         _layer("label-water", "symbol", "water_lines", "labels", filter=["has", "name"],
                layout=text(15, **{**along, "text-letter-spacing": 0.4}), paint={**paint, "text-color": c["shore"]}),
         _layer("label-road-main", "symbol", "roads", "labels", minzoom=13,
-               filter=["all", ["has", "name"], main], layout=text(11.5, **along), paint=paint),
+               filter=["all", ["has", "name"], ["!", under], main], layout=text(11.5, **along), paint=paint),
         _layer("label-road", "symbol", "roads", "labels", minzoom=15,
-               filter=["all", ["has", "name"], ["!", main]], layout=text(10.5, **along), paint=paint),
+               filter=["all", ["has", "name"], ["!", under], ["!", main]], layout=text(10.5, **along), paint=paint),
         _layer("label-place", "symbol", "labels", "labels", minzoom=15,
-               filter=["has", "name"], layout=text(11, **{"text-max-width": 9, "text-padding": 6}), paint=paint),
+               filter=["all", ["has", "name"], known], layout=spread, paint=paint),
+        _layer("label-shop", "symbol", "labels", "labels", minzoom=17,
+               filter=["all", ["has", "name"], ["!", known]], layout=spread, paint=paint),
         _layer("label-facility", "symbol", "facilities", "labels", minzoom=15.5, filter=["has", "name"],
                layout=text(11, **{"text-offset": [0, 1.1], "text-anchor": "top", "text-optional": True}), paint=paint),
-        _layer("label-area", "symbol", "areas", "labels", maxzoom=15.5,
+        _layer("label-area", "symbol", "area_labels", "labels", maxzoom=15.5,
                layout=text(15, **{"text-letter-spacing": 0.2, "text-padding": 10}),
                paint={**paint, "text-color": c["label"]}),
     ]  # fmt: skip

@@ -21,6 +21,7 @@ import shapely
 
 from gis import mvt
 from gis.asset import Asset
+from gis.lines import Geometry
 
 #: Deepest zoom that is stored; the map draws deeper ones from it.
 DEEPEST = 16
@@ -116,26 +117,33 @@ def prune(folder: Path, name: str = "city", keep: int = 2) -> int:
     return len(old)
 
 
-def feature(number: int, asset: Asset) -> Properties | None:
-    """The GeoJSON feature of an asset with tippecanoe's hints; None for what is not on the map."""
+def features(number: int, asset: Asset) -> list[Properties]:
+    """The GeoJSON features of an asset with tippecanoe's hints; none for what is not on the map."""
     layer = LAYERS.get(asset.kind)
     if layer is None:
-        return None
+        return []
     properties = {"id": asset.id, "kind": asset.kind, **layer.properties(asset)}
     properties |= {key: value for key, value in (("name", asset.name), ("name_en", asset.name_en),
                                                  ("zone", asset.zone), ("area", asset.area)) if value}  # fmt: skip
     zoom = ROAD_ZOOM.get(str(asset.attributes.get("class")), 13) if asset.kind == "road" else layer.zoom
+    made = [_feature(number, _layer_of(asset, layer.name), zoom, properties, asset.geometry)]
+    if asset.kind == "area":  # a surface is cut by tiles, and each piece would get its name
+        made.append(_feature(number, "area_labels", zoom, properties, shapely.Point(asset.lonlat)))
+    return made
+
+
+def _feature(number: int, layer: str, zoom: int, properties: Properties, shape: Geometry) -> Properties:
     return {
         "type": "Feature",
         "id": number,
-        "tippecanoe": {"layer": _layer_of(asset, layer.name), "minzoom": zoom},
+        "tippecanoe": {"layer": layer, "minzoom": zoom},
         "properties": properties,
-        "geometry": orjson.Fragment(shapely.to_geojson(asset.geometry)),
+        "geometry": orjson.Fragment(shapely.to_geojson(shape)),
     }
 
 
 def _layer_of(asset: Asset, layer: str) -> str:
-    """Middle lines of rivers and canals only carry their names."""
+    """Lines of water are its shores, and the middles of rivers, which only carry their names."""
     return "water_lines" if asset.kind == "water" and shapely.get_dimensions(asset.geometry) == 1 else layer
 
 
@@ -143,8 +151,7 @@ def _write(assets: Iterable[tuple[int, Asset]], path: Path) -> str:
     digest = hashlib.sha256(f"{SHALLOWEST} {DEEPEST}".encode())
     with path.open("wb") as file:
         for number, asset in assets:
-            made = feature(number, asset)
-            if made is not None:
+            for made in features(number, asset):
                 line = orjson.dumps(made, option=orjson.OPT_APPEND_NEWLINE)
                 digest.update(line)
                 file.write(line)

@@ -231,13 +231,12 @@ class Connection(Stream):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
         endpoint = self.endpoint
         endpoint.connections.add(self)
         if len(endpoint.connections) > self.limits.connections:
             endpoint.metrics.count("mqtt_refused_connections")
             self._why = "too many connections"
-            transport.abort()
+            self.abort()
             return
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):

@@ -12,10 +12,10 @@ from iot.codecs.frame import Parcel
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """How much one transaction takes: frames and bytes before decoding, rows when a spool is drained."""
+    """How much is assembled at a stroke (frames, bytes), and about how many rows one transaction takes."""
 
-    frames: int = 20_000
-    bytes: int = 2 << 20
+    frames: int = 4_000
+    bytes: int = 256 << 10
     rows: int = 20_000
 
 
@@ -55,7 +55,7 @@ class Intake:
         await self._some.wait()
 
     def take(self) -> list[Parcel]:
-        """The oldest parcels, at least one, up to a batch's size; back-fill is not mixed with live."""
+        """The oldest parcels, at least one, up to a stroke's size; back-fill is not mixed with live."""
         frames, size = self.batch.frames, self.batch.bytes
         taken: list[Parcel] = []
         while self._parcels:

@@ -423,16 +423,6 @@ class Run:
     ids: list[bytes] = field(default_factory=list)
     properties: Properties | None = None
 
-    def takes(self, other: Run) -> bool:
-        """May the other's packets stand in this run?"""
-        return (
-            self.topic == other.topic
-            and self.qos == other.qos
-            and self.retain == other.retain
-            and self.properties is None
-            and other.properties is None
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Packet:
@@ -458,8 +448,10 @@ class Slicer:
         self._aliases: dict[int, str] = {}
         self._parts: list[bytes] = []
         self._needed = 0
+        self._way: tuple[int, bytes] = (-1, b"")  # the first byte and the topic that `_begins` belongs to
+        self._begins: dict[bytes, int] = {}
 
-    def feed(self, data: bytes) -> Iterator[Run | Packet]:  # noqa: C901, PLR0912, PLR0915 - one flat hot loop
+    def feed(self, data: bytes) -> Iterator[Run | Packet]:
         """Take bytes, give what became whole. Raises `ProtocolError`, after everything sound that came before."""
         if self._parts:
             self._parts.append(data)
@@ -469,73 +461,88 @@ class Slicer:
             data = b"".join(self._parts)
             self._parts = []
         at, end, needed = 0, len(data), 2
-        run: Run | None = None
-        wrong: ProtocolError | None = None
-        # what the next PUBLISH begins with if it goes where the last one went: first byte, topic, bytes to payload
-        same, mask, head, skip = -1, 0xFF, b"", 0
-        old = self.version == V311
         while at + 2 <= end:
-            first, length, body = data[at], data[at + 1], at + 2
-            if length & 0x80:
-                found = long_length(data, at + 1)
-                if found is None:
-                    needed = end - at + 1
-                    break
-                length, body = found
-            if not 0 <= length <= self.max_bytes:
-                wrong = ProtocolError(Code.MALFORMED if length < 0 else Code.TOO_LARGE, f"{length} bytes")
+            found = body_of(data, at)
+            if found is None:
+                needed = end - at + 1
                 break
-            stop = body + length
+            body, stop = found
+            if stop - body > self.max_bytes:
+                raise ProtocolError(Code.TOO_LARGE, f"{stop - body} bytes")
             if stop > end:
                 needed = stop - at
                 break
-            at = stop
-            if first & mask == same and data.startswith(head, body):
-                cut = body + skip
-                if cut <= stop and (old or not data[cut - 1]):
-                    assert run is not None
-                    if mask == 0xFF:  # QoS 0
-                        run.payloads.append(data[cut:stop])
-                        continue
-                    number = data[body + len(head) : body + len(head) + 2]
-                    if number != ZERO:
-                        run.ids.append(number)
-                        run.payloads.append(data[cut:stop])
-                        continue
-            try:
-                if first & 0xF0 != 0x30:
-                    packet = other(first, data[body:stop])
-                    if run is not None:
-                        yield run
-                        run, same = None, -1
-                    yield packet
-                    old = self.version == V311  # CONNECT decides it
-                    continue
-                one = self._publish(first, data[body:stop])
-            except ProtocolError as found_wrong:
-                wrong = found_wrong
-                break
-            if run is not None and run.takes(one):
-                run.ids += one.ids
-                run.payloads += one.payloads
+            if data[at] & 0xF0 != 0x30:
+                yield other(data[at], data[body:stop])
+                at = stop
                 continue
-            if run is not None:
+            run = self._publish(data[at], data[body:stop])
+            at = self._gather(run, data, at, body, stop)
+            wrong = run.ids.index(ZERO) if ZERO in run.ids else -1
+            if wrong >= 0:
+                del run.ids[wrong:], run.payloads[wrong:]
+            if run.payloads:
                 yield run
-            run = one
-            length = int.from_bytes(data[body : body + 2], "big")
-            if length and one.properties is None:
-                same = first & 0xF7
-                mask = 0xF7 if one.qos else 0xFF
-                head = data[body : body + 2 + length]
-                skip = len(head) + (2 if one.qos else 0) + (0 if old else 1)
-            else:
-                same = -1
-        if run is not None:
-            yield run
-        if wrong is not None:
-            raise wrong
+            if wrong >= 0:
+                raise ProtocolError(Code.MALFORMED, "packet identifier 0")
         self._parts = [data[at:]] if at < end else []
         self.waiting, self._needed = end - at, needed
+
+    def _gather(self, run: Run, data: bytes, at: int, body: int, stop: int) -> int:
+        """Add to a run the packets after its first that go the same way; where they end.
+
+        What such a packet begins with (first byte, length, topic) is looked up, and says how long the packet is;
+        beginnings not seen before are read once.
+        """
+        head = data[body : body + 2 + int.from_bytes(data[body : body + 2], "big")]
+        if len(head) == 2 or run.properties is not None:
+            return stop  # an alias or properties: each is read for itself
+        flags = data[at] & 0xF7 if run.qos else data[at]
+        if (flags, head) != self._way:
+            self._way, self._begins = (flags, head), {}
+        begins, end = self._begins, len(data)
+        width = body - at + len(head)
+        numbered = 2 if run.qos else 0
+        five = self.version == V5
+        skip = numbered + five
+        at = stop
+        ids, payloads = run.ids, run.payloads
+        while True:
+            size = begins.get(data[at : at + width])
+            if size is None:  # a length of two bytes instead of one, or the other way round?
+                width = 2 * len(head) + 5 - width
+                size = begins.get(data[at : at + width])
+            if size is None:
+                found = self._begin(data, at, flags, head, skip)
+                if found is None:
+                    return at
+                width, size = found
+            stop, cut = at + size, at + width + skip
+            if stop > end or (five and data[cut - 1]):
+                return at
+            if numbered:
+                ids.append(data[cut - skip : cut - skip + 2])
+            payloads.append(data[cut:stop])
+            at = stop
+
+    def _begin(self, data: bytes, at: int, flags: int, head: bytes, skip: int) -> tuple[int, int] | None:
+        """Learn a beginning: its width and the whole packet's size; None when it goes another way or is not sound."""
+        try:
+            found = body_of(data, at)
+        except ProtocolError:
+            return None  # it is met again, after what is sound before it
+        if found is None:
+            return None
+        body, stop = found
+        first = data[at]
+        width = body - at + len(head)
+        same = (first & 0xF7 if first & 6 else first) == flags and data.startswith(head, body)
+        if not same or stop - body > self.max_bytes or stop - at < width + skip:
+            return None
+        if len(self._begins) > 10_000:
+            self._begins.clear()
+        self._begins[data[at : at + width]] = stop - at
+        return width, stop - at
 
     def _publish(self, first: int, body: bytes) -> Run:
         """PUBLISH [3.3] with all that it may carry."""
@@ -565,17 +572,21 @@ class Slicer:
         return self._aliases[alias]
 
 
-def long_length(data: bytes, at: int) -> tuple[int, int] | None:
-    """A remaining length of several bytes and where the body begins; None = not whole yet, length -1 = malformed."""
+def body_of(data: bytes, at: int) -> tuple[int, int] | None:
+    """Where the body of the packet at `at` begins and ends; None = its length is not there yet.
+
+    Raises `ProtocolError` on a length of more than four bytes.
+    """
     length = 0
-    for place in range(4):
+    for place in range(1, 5):
         if at + place >= len(data):
             return None
         byte = data[at + place]
-        length |= (byte & 0x7F) << 7 * place
+        length |= (byte & 0x7F) << 7 * (place - 1)
         if not byte & 0x80:
-            return length, at + place + 1
-    return -1, at
+            body = at + place + 1
+            return body, body + length
+    raise ProtocolError(Code.MALFORMED, "a length of five bytes")
 
 
 def other(first: int, body: bytes) -> Packet:

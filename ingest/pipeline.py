@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from ingest.intake import Intake
 from ingest.spool import Entry, Spool, SpoolFull
 from iot.codecs.frame import Parcel, Refusal
 from iot.readings import DeadLetter, Logged, Mark, Store, Stored
+from iot.registry import Registry
 
 #: The database is asked again this often while it is away, and so is a spool that cannot take more.
 RETRY_S = 0.5
@@ -33,20 +34,41 @@ LIVE = "live"
 
 
 @dataclass(slots=True)
-class Work:
-    """One batch on its way to safety."""
+class Portion:
+    """Some parcels, assembled."""
 
     parcels: Sequence[Parcel]
     assembled: Assembled
     dead: Sequence[DeadLetter]
-    mark: Mark
+    registry: Registry
     history: bool
+
+    def __len__(self) -> int:
+        return len(self.assembled.batch)
 
     def settle(self) -> None:
         """All of it is safe: tell the senders, in the order in which they sent."""
         assembled = self.assembled
         for number, parcel in enumerate(self.parcels):
             parcel.receipt.settle(assembled.accepted[number], assembled.refused.get(number, ()))
+
+
+@dataclass(slots=True)
+class Work:
+    """What one transaction takes: portions, all live or all back-fill, as one batch."""
+
+    portions: Sequence[Portion]
+    batch: Batch
+    dead: Sequence[DeadLetter]
+    mark: Mark
+    history: bool
+
+    @classmethod
+    def of(cls, portions: Sequence[Portion]) -> Work:
+        batches = [portion.assembled.batch for portion in portions]
+        batch = batches[0] if len(batches) == 1 else Batch.concat(batches)
+        dead = [letter for portion in portions for letter in portion.dead]
+        return cls(portions, batch, dead, Mark(LIVE, new_id()), portions[0].history)
 
 
 class News:
@@ -86,65 +108,101 @@ class Pipeline:
         self.blocked = ""  # why nothing can be made safe just now
         self._recalled = False
         self._retry_at_s: float | None = None  # while the database is away
-        self._next: Assembler | None = assembler
         self._assembler = assembler
+        self._registry: Registry | None = None  # that the store uses
         self._urgent: NDArray[np.bool_] = np.zeros(0, bool)
+        self._ready: deque[Portion] = deque()
+        self._ready_rows = 0
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
 
     def use(self, assembler: Assembler) -> None:
-        """Take a new registry snapshot (its assembler) from the next batch on."""
-        self._next = assembler
+        """Take a new registry snapshot (its assembler) from the next parcel on."""
+        self._assembler = assembler
 
-    def _renew(self) -> None:
-        if self._next is None:
+    # -- the loops ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """For ever. What was put into the intake is settled as soon as it is safe.
+
+        While one batch is committed the next is assembled, piece by piece so that the loop stays awake.
+        """
+        await asyncio.to_thread(self.spool.open)
+        if self.spool.lost_bytes:
+            self.log.warning("spool_torn", bytes=self.spool.lost_bytes)
+        self._take_up(self._assembler.registry)
+        await self._connect()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._assemble_for_ever())
+            both.create_task(self._keep_for_ever())
+
+    async def _assemble_for_ever(self) -> None:
+        while True:
+            await self.intake.wait()
+            while self._ready_rows >= self.intake.batch.rows:
+                self._room.clear()
+                await self._room.wait()
+            assembler = self._assembler
+            parcels = self.intake.take()
+            assembled = assembler.assemble(parcels)
+            portion = Portion(
+                parcels, assembled, dead_letters(parcels, assembled), assembler.registry, parcels[0].history
+            )
+            self._ready.append(portion)
+            self._ready_rows += len(portion)
+            self._some.set()
+            await asyncio.sleep(0)
+
+    async def _keep_for_ever(self) -> None:
+        while True:
+            await self._wait()
+            if await self._reachable():
+                await self._drain()
+            portions = self._take_ready()
+            if portions:
+                self._take_up(portions[-1].registry)
+                await self._keep(Work.of(portions))
+            self._report()
+
+    def _take_ready(self) -> list[Portion]:
+        taken: list[Portion] = []
+        rows = self.intake.batch.rows
+        while self._ready and (not taken or self._ready[0].history == taken[0].history) and rows > 0:
+            taken.append(self._ready.popleft())
+            rows -= len(taken[-1])
+            self._ready_rows -= len(taken[-1])
+        if not self._ready:
+            self._some.clear()
+        self._room.set()
+        return taken
+
+    def _take_up(self, registry: Registry) -> None:
+        """From here on batches may have the points of this snapshot."""
+        if registry is self._registry:
             return
-        self._assembler, self._next = self._next, None
-        registry = self._assembler.registry
+        self._registry = registry
         self.store.use(registry)
         self._urgent = np.zeros(max(registry.by_number, default=0) + 1, bool)
         for number, device in registry.by_number.items():
             self._urgent[number] = registry.kind_of(device).decl.life_safety
 
-    # -- the loop ----------------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """For ever. What was put into the intake is settled as soon as it is safe."""
-        await asyncio.to_thread(self.spool.open)
-        if self.spool.lost_bytes:
-            self.log.warning("spool_torn", bytes=self.spool.lost_bytes)
-        self._renew()
-        await self._connect()
-        while True:
-            await self._wait()
-            self._renew()
-            if await self._reachable():
-                await self._drain()
-            parcels = self.intake.take()
-            if parcels:
-                await self._keep(self._work(parcels))
-            self._report()
-
     async def _wait(self) -> None:
         """Until there is something to do; a spool that is not empty is, as soon as the database may be asked."""
         if self.spool.empty and self.database_up:
-            await self.intake.wait()
+            await self._some.wait()
             return
         patience_s = 0.0 if self._retry_at_s is None else self._retry_at_s - self.clock.monotonic_s()
         if patience_s > 0:
             try:
-                await asyncio.wait_for(self.intake.wait(), patience_s)
+                await asyncio.wait_for(self._some.wait(), patience_s)
             except TimeoutError:
                 pass  # time to ask the database again
         else:
             await asyncio.sleep(0)
 
-    def _work(self, parcels: Sequence[Parcel]) -> Work:
-        assembled = self._assembler.assemble(parcels)
-        dead = dead_letters(parcels, assembled)
-        return Work(parcels, assembled, dead, Mark(LIVE, new_id()), parcels[0].history)
-
     async def _keep(self, work: Work) -> None:
         """Make a batch safe, whatever it takes, and settle it."""
-        while len(work.assembled.batch) or work.dead:
+        while len(work.batch) or work.dead:
             if await self._reachable() and await self._commit(work):
                 break
             if await self._to_spool(work):
@@ -153,7 +211,8 @@ class Pipeline:
         if self.blocked:
             self.log.info("acknowledging_again")
             self.blocked = ""
-        work.settle()
+        for portion in work.portions:
+            portion.settle()
         self._tell_refused(work)
 
     # -- the database ------------------------------------------------------------------------------------
@@ -189,7 +248,7 @@ class Pipeline:
         self._retry_at_s = self.clock.monotonic_s() + RETRY_S
 
     async def _commit(self, work: Work) -> bool:
-        stored = await self._store(work.assembled.batch, work.dead, work.mark, history=work.history)
+        stored = await self._store(work.batch, work.dead, work.mark, history=work.history)
         if stored is None:
             return False
         self._count(stored, work.dead)
@@ -241,13 +300,13 @@ class Pipeline:
             self.blocked = str(full)
             self._report()
             return False
-        self.metrics.count("spooled_total", len(work.assembled.batch))
-        self.news.spooled(work.assembled.batch)
+        self.metrics.count("spooled_total", len(work.batch))
+        self.news.spooled(work.batch)
         return True
 
     def _entries(self, work: Work) -> dict[str, Entry]:
         """The work by lanes: readings of life-safety devices apart; dead letters wait with the rest."""
-        batch = work.assembled.batch
+        batch = work.batch
         urgent = self._urgent[batch.device]
         entries: dict[str, Entry] = {}
         if urgent.any():
@@ -286,8 +345,9 @@ class Pipeline:
     def _tell_refused(self, work: Work) -> None:
         """One notice a gateway: how many records of this batch were refused, and the first of them with its reason."""
         told: dict[str, list[Refusal]] = {}
-        for number, refused in work.assembled.refused.items():
-            told.setdefault(work.parcels[number].gateway, []).extend(refused)
+        for portion in work.portions:
+            for number, refused in portion.assembled.refused.items():
+                told.setdefault(portion.parcels[number].gateway, []).extend(refused)
         for gateway, refused in told.items():
             self.news.refused(gateway, notice(refused))
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from iot.codecs.frame import Refusal
 
@@ -46,8 +47,7 @@ class Stream(asyncio.Protocol):
         self._reasons: set[str] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         self._transport = None
@@ -70,6 +70,11 @@ class Stream(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
+
+    def abort(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def pause(self, reason: str) -> None:
         if not self._reasons and self._transport is not None:

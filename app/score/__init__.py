@@ -1,1 +1,1 @@
-"""Scored runs: simulators give frames and truth, the product eats the frames, what came out is compared."""
+"""Scored runs: what the product said against what the simulators know, and public baselines beside it."""

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-HOME = Path(__file__).parent / "shanghai"
-ATTRIBUTION = "© OpenStreetMap contributors, ODbL 1.0"
+from gis.crs import Plane
+from gis.sample import ATTRIBUTION, CENTRE, HOME
+
 DECIMALS = 6
 
 Feature = dict[str, Any]
@@ -32,13 +33,24 @@ NOT_PLACES = {"gate", "traffic_signals", "bicycle_parking"}
 DETAIL_ONLY = {"service", "footway", "path", "pedestrian", "cycleway", "steps", "living_street"}
 
 
+RIVER_M2 = 50_000.0
+STREET_GAP_M = 110.0
+
+#: About where the middle of the river runs beyond the core (ours), and how wide it may be there.
+MIDDLE = (
+    (121.4850, 31.1945), (121.5000, 31.2048), (121.5062, 31.2115), (121.5072, 31.2165), (121.5050, 31.2225),
+    (121.5007, 31.2268), (121.4960, 31.2320), (121.4925, 31.2400), (121.5000, 31.2470), (121.5060, 31.2478),
+    (121.5130, 31.2487), (121.5200, 31.2492), (121.5280, 31.2525), (121.5365, 31.2572), (121.5430, 31.2620),
+)  # fmt: skip
+HALF_WIDTH_M = 175.0
+
 #: Street offices (街道) of the core by points inside them; where they meet is nearer to whom, so only about right.
 AREAS = (
     ("A-waitan", "外滩街道", "Waitan Subdistrict", "310101", ((121.4875, 31.2370),)),
-    ("A-nanjingdong", "南京东路街道", "Nanjing East Road Subdistrict", "310101", ((121.4785, 31.2370),)),
-    ("A-yuyuan", "豫园街道", "Yuyuan Subdistrict", "310101", ((121.4885, 31.2290),)),
-    ("A-xiaodongmen", "小东门街道", "Xiaodongmen Subdistrict", "310101", ((121.4965, 31.2245),)),
-    ("A-sichuanbei", "四川北路街道", "Sichuan North Road Subdistrict", "310109", ((121.4825, 31.2500),)),
+    ("A-nanjingdong", "南京东路街道", "Nanjing East Road Subdistrict", "310101", ((121.4815, 31.2365),)),
+    ("A-yuyuan", "豫园街道", "Yuyuan Subdistrict", "310101", ((121.4875, 31.2285),)),
+    ("A-xiaodongmen", "小东门街道", "Xiaodongmen Subdistrict", "310101", ((121.4955, 31.2275),)),
+    ("A-sichuanbei", "四川北路街道", "Sichuan North Road Subdistrict", "310109", ((121.4825, 31.2492),)),
     ("A-beiwaitan", "北外滩街道", "North Bund Subdistrict", "310109", ((121.4925, 31.2490), (121.5050, 31.2545))),
     ("A-lujiazui", "陆家嘴街道", "Lujiazui Subdistrict", "310115",
      ((121.5030, 31.2400), (121.5120, 31.2370), (121.5150, 31.2430), (121.5050, 31.2335))),
@@ -63,7 +75,7 @@ def main(folder: Path) -> None:
     layers = {
         "roads": [*streets, *_detail_roads(_read(derived / "roads.geojson"), known)],
         "buildings": _buildings(_read(derived / "buildings.geojson")),
-        "water": _water(_read(derived / "water.geojson")),
+        "water": _with_river_beyond(_water(_read(derived / "water.geojson")), streets),
         "ground": _ground(_read(derived / "landuse.geojson")),
         "places": _places([*_read(derived / "pois.geojson"), *_read(derived / "transit.geojson")]),
         "rails": _rails(_read(derived / "transit.geojson")),
@@ -225,6 +237,50 @@ def _water(features: list[Feature]) -> list[Feature]:
         for each in features if each["properties"]["kind"] in {"river", "canal"} for line in _lines(each)
     ]  # fmt: skip
     return [*surfaces, *middles]
+
+
+def _with_river_beyond(water: list[Feature], streets: list[Feature]) -> list[Feature]:
+    """The river also where only streets are known: the wide gap between them that continues it; `inferred`.
+
+    And the shores of all of it as lines, so that no border of a tile or of the known part is drawn as a bank.
+    """
+    from shapely import LineString, buffer, get_parts, line_merge, simplify, transform, union_all
+    from shapely.geometry import box, mapping, shape
+
+    plane = Plane(*CENTRE)
+
+    def metres(feature: Feature) -> Any:  # noqa: ANN401 - a Shapely geometry
+        return transform(shape(feature["geometry"]), plane.points)
+
+    known = [metres(each) for each in water if each["geometry"]["type"] == "Polygon"]
+    river = union_all([each for each in known if each.area > RIVER_M2])
+    dry = [metres(each) for each in streets if not {"tunnel", "bridge"} & each["properties"].keys()]
+    reach = LineString(plane.points(MIDDLE)).buffer(HALF_WIDTH_M)
+    gap = reach.difference(union_all(buffer(dry, STREET_GAP_M, quad_segs=3))).difference(box(*river.bounds))
+    wide = gap.buffer(-50.0).buffer(50.0)
+    beyond = union_all([part for part in get_parts(wide) if part.distance(river) < 2 * STREET_GAP_M])
+    beyond = beyond.buffer(STREET_GAP_M - 30.0).difference(box(*river.bounds)).buffer(-20.0).buffer(20.0)
+    parts = [part for part in get_parts(simplify(beyond, 4.0)) if part.distance(river) < 5.0]
+    told = {"class": "water", "name": "黄浦江", "name_en": "Huangpu River", "inferred": 1}
+    found = [
+        _feature(
+            "Polygon",
+            mapping(transform(part, plane.lonlats))["coordinates"],
+            {"osm": f"inferred-{row}", **told},
+        )
+        for row, part in enumerate(parts, 1)
+    ]
+    surface = union_all([*(each.buffer(1.0) for each in [*known, *parts])])
+    ends = LineString(plane.points(MIDDLE)).boundary.buffer(
+        HALF_WIDTH_M + 40.0
+    )  # where our knowledge ends, no bank
+    seen = line_merge(surface.boundary.difference(ends))
+    shores = [
+        _feature("LineString", mapping(transform(simplify(line, 0.5), plane.lonlats))["coordinates"],
+                 {"osm": f"shore-{row}", "class": "shore"})
+        for row, line in enumerate(get_parts(seen), 1)
+    ]  # fmt: skip
+    return [*water, *found, *shores]
 
 
 def _ground(features: list[Feature]) -> list[Feature]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from itertools import chain
 
 import msgspec
 
@@ -22,7 +23,7 @@ VERSION = 10
 
 
 class Plain(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """What most records are. A pack that has anything else is read as `Based` or `Record`."""
+    """What most records are. A pack that has anything else is read in another way."""
 
     n: str
     v: float
@@ -30,8 +31,8 @@ class Plain(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     u: str = ""
 
 
-class Based(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A record of numbers in a pack whose first record carries the bases."""
+class First(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The first record of a pack of numbers, which carries its bases."""
 
     n: str = ""
     v: float = math.nan
@@ -60,7 +61,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 _plain = msgspec.json.Decoder(list[Plain]).decode
-_based = msgspec.json.Decoder(list[Based]).decode
+_first = msgspec.json.Decoder(First).decode
 _records = msgspec.json.Decoder(list[Record]).decode
 #: What msgspec raises on bytes that are not what was asked for.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -80,52 +81,64 @@ def decode(parcel: Parcel, into: Columns) -> None:
 
 def _append_plain(payloads: list[bytes], received_s: float, into: Columns) -> bool:
     """Read packs of plain records in a few passes over all of them. False: they are not, and nothing was done."""
-    records: list[Plain] = []
-    counts: list[int] = []
     try:
-        for payload in payloads:
-            pack = _plain(payload)
-            records += pack
-            counts.append(len(pack))
+        packs = list(map(_plain, payloads))
     except UNREADABLE:
         return False
-    times = [record.t for record in records]
-    if not records or max(times) >= SANE_S:
+    counts = list(map(len, packs))
+    if not _append_records(list(chain.from_iterable(packs)), received_s, into):
         return False
-    into.times += times if min(times) >= RELATIVE_BELOW_S else [_moment(t, received_s) for t in times]
-    into.names += [record.n for record in records]
-    into.units += [record.u for record in records]
-    into.values += [record.v for record in records]
     into.counts += counts
     return True
 
 
 def _append_based(payload: bytes, received_s: float, into: Columns) -> bool:
     """Read a pack of numbers whose bases all stand in its first record. False: it is not one, nothing was done."""
-    if payload.find(b'"b', payload.find(b"}")) >= 0 or b"\\" in payload:
-        return False  # perhaps another base; with an escape its name might be hidden
+    close = payload.find(b"}") + 1  # of the first record, or in a string of it: then it cannot be read
     try:
-        records = _based(payload)
+        first = _first(payload[1:close])
+        records = _plain(b"[" + payload[close + 1 :]) if payload[close : close + 1] == b"," else []
     except UNREADABLE:
         return False
+    if not payload.startswith(b"[") or (not records and payload[close:].strip() != b"]"):
+        return False
+    only_bases = first.v != first.v
+    if only_bases:
+        if first.n or first.u or first.t:
+            return False
+        into.skips[into.frame] = list(range(1, len(records) + 1))
+    else:
+        records.insert(0, Plain(first.n, first.v, first.t, first.u))
+    if _append_records(records, received_s, into, first):
+        return True
+    into.skips.pop(into.frame, None)
+    return False
+
+
+def _append_records(
+    records: list[Plain], received_s: float, into: Columns, bases: First | None = None
+) -> bool:
+    """Append records of numbers; False when there is one among them that must be looked at by itself."""
     if not records:
         return False
-    base, base_s, unit = records[0].bn, records[0].bt, records[0].bu
-    if records[0].v != records[0].v and not records[0].n:  # NaN: bases only
-        skipped = True
-        del records[0]
-    else:
-        skipped = False
-    values = [record.v for record in records]
-    times = [base_s + record.t for record in records]
-    if not records or math.isnan(sum(values)) or max(times) >= SANE_S:
+    names = [record.n for record in records]
+    times = [record.t for record in records]
+    units = [record.u for record in records]
+    if bases is not None:
+        if bases.bn:
+            names = [bases.bn + name for name in names]
+        if bases.bt:
+            times = [bases.bt + t for t in times] if any(times) else [bases.bt] * len(times)
+        if bases.bu:
+            units = [unit or bases.bu for unit in units]
+    if max(times) >= SANE_S:
         return False
-    if skipped:
-        into.skips[into.frame] = list(range(1, len(records) + 1))
-    into.values += values
-    into.times += times if min(times) >= RELATIVE_BELOW_S else [_moment(t, received_s) for t in times]
-    into.names += [base + record.n for record in records] if base else [record.n for record in records]
-    into.units += [record.u or unit for record in records]
+    if min(times) < RELATIVE_BELOW_S:
+        times = [_moment(t, received_s) for t in times]
+    into.names += names
+    into.times += times
+    into.units += units
+    into.values += [record.v for record in records]
     return True
 
 

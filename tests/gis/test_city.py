@@ -41,7 +41,9 @@ def test_every_asset_has_an_id_that_a_wire_could_carry_and_says_where_it_comes_f
         assert WIRE_ID.fullmatch(asset.id), asset.id
         assert asset.source
         assert asset.licence
-    assert {a.provenance for a in city.of_kind("road", "building", "water")} == {"real"}
+    assert {a.provenance for a in city.of_kind("road", "building", "place")} == {"real"}
+    inferred = [a for a in city.of_kind("water") if a.attributes.get("inferred")]
+    assert {a.provenance for a in inferred} == {"simulated"}
     assert {a.provenance for a in city.of_kind("pipe", "drain", "gas_pipe", "site")} == {"simulated"}
 
 

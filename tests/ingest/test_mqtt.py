@@ -89,14 +89,22 @@ def test_runs_gather_what_goes_to_one_topic() -> None:
     ] == list(range(1, 500))
 
 
-def test_an_alias_stands_for_its_topic_and_joins_the_run() -> None:
+def test_an_alias_stands_for_its_topic() -> None:
     def aliased(topic: str, n: int) -> bytes:
         message = Message(topic, b"x", 1, properties={"topic_alias": 3})
         return mqtt.publish(message, version=mqtt.V5, number=n)
 
-    [run] = slice_all(aliased("a/b", 1) + aliased("", 2) + aliased("", 3), mqtt.V5)
-    assert isinstance(run, Run)
-    assert (run.topic, len(run.payloads)) == ("a/b", 3)
+    runs = slice_all(aliased("a/b", 1) + aliased("", 2) + aliased("", 3), mqtt.V5)
+    assert [(run.topic, len(run.payloads)) for run in runs if isinstance(run, Run)] == [("a/b", 1)] * 3
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=40), versions, st.integers(0, 2))
+def test_lengths_around_the_second_length_byte_are_read(sizes: list[int], version: int, qos: int) -> None:
+    data = b"".join(
+        mqtt.publish(Message("telemetry/gw-0", b"x" * size, qos), version=version, number=n)
+        for n, size in enumerate(sizes, 1)
+    )
+    assert [len(p) for run in slice_all(data, version) if isinstance(run, Run) for p in run.payloads] == sizes
 
 
 @given(st.binary(max_size=300), versions)

@@ -80,22 +80,30 @@ def play(plan: PlanDecl, scenario: Scenario) -> Played:
         if finished_s is None and _work_over(plan, reached):
             finished_s = now_s
             facts = _after(facts, scenario)
-        before = run
-        run, effects = plan_run.advance(run, plan, reached, facts, now_us)
-        for effect in effects:
-            if effect.kind == "begin":
-                _begin(plan.task(effect.key), stage, now_s)
-            elif effect.kind == "response" and effect.key != "lower":
-                run, _ = plan_run.act(
-                    run, "set_response", plan_run.Ask("dry", now_us, level=effect.key, reason="dry")
-                )
-        run = _people(run, stage, now_us)
-        moments += _told(plan, before, run, now_s)
+        before = None
+        while run != before:
+            before = run
+            run = _moment(run, plan, stage, reached, facts, now_us)
+            moments += _told(plan, before, run, now_s)
         if all(_settled(plan.task(key), task) for key, task in run.tasks.items()):
             return _closed(plan, scenario, run, moments, now_s, facts)
         now_us = _next(run, plan, stage, now_us)
     stuck = tuple(key for key, task in run.tasks.items() if not _settled(plan.task(key), task))
     return Played(plan.key, scenario.key, moments=tuple(moments), late=_late(run), stuck=stuck)
+
+
+def _moment(
+    run: PlanRun, plan: PlanDecl, stage: _Stage, reached: frozenset[str], facts: Facts, now_us: int
+) -> PlanRun:
+    """What follows at this moment, once."""
+    run, effects = plan_run.advance(run, plan, reached, facts, now_us)
+    for effect in effects:
+        if effect.kind == "begin":
+            _begin(plan.task(effect.key), stage, now_us / SECOND_US)
+        elif effect.kind == "response" and effect.key != "lower":
+            ask = plan_run.Ask("dry", now_us, level=effect.key, reason="dry")
+            run, _ = plan_run.act(run, "set_response", ask)
+    return _people(run, stage, now_us)
 
 
 def _work_over(plan: PlanDecl, reached: frozenset[str]) -> bool:

@@ -1,20 +1,28 @@
-"""Frames → one `Batch` and the refusals beside it. Pure: registry, settings and time are arguments."""
+"""Parcels → one `Batch` and the refusals beside it. Pure: registry, limits and decoders are arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.batch import Batch, Quality
+from core.batch import FROM_GATEWAY, Batch, Quality
 from core.clock import SECOND_US
 from core.schema import WIRE_ID
+from iot import units
 from iot.codecs import senml
-from iot.codecs.frame import Columns, Decoder, Frame, MalformedError, Reason, Refusal
-from iot.registry import Registry, WirePoint
+from iot.codecs.frame import SANE_S, Block, Columns, Decoder, Parcel, Reason, Refusal
+from iot.kinds import ChannelDecl
+from iot.registry import Registry
 
+#: Where a refused reading stood: frame, record, name.
+Place = tuple[int, int, str]
+
+#: Formats that need no state of their own. Others are made by who wires the pipeline.
 DECODERS: Mapping[str, Decoder] = {"senml": senml.decode}
 
 
@@ -26,149 +34,300 @@ class Limits:
     future_after_s: float = 300.0
     refuse_future_s: float = 86_400.0
     refuse_older_s: float = 30 * 86_400.0
-    #: A declared back-fill may be of any age and is never late.
-    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """`frames[i]` is the frame that row i of the batch came from; refusals name frame and record."""
+    """One batch of some parcels; by parcel number how many rows are its, and its refusals (frames counted in it)."""
 
     batch: Batch
-    frames: NDArray[np.int32]
-    refused: list[Refusal]
+    accepted: Sequence[int]
+    refused: Mapping[int, list[Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Readings on their way into a batch, parallel arrays.
+
+    point    dense point number, -1 = the name leads nowhere
+    value    in the channel's unit; NaN = not a number, or see `unit_ok`
+    unit_ok  False where the unit is none that the channel accepts
+    time_us  event time; the moment of receipt where `missing`
+    parcel   number of the parcel that it came in
+    """
+
+    point: NDArray[np.int32]
+    value: NDArray[np.float64]
+    unit_ok: NDArray[np.bool_]
+    time_us: NDArray[np.int64]
+    missing: NDArray[np.bool_]
+    quality: NDArray[np.uint16]
+    parcel: NDArray[np.int32]
+
+    def take(self, keep: NDArray[np.bool_]) -> Rows:
+        return Rows(*(getattr(self, column.name)[keep] for column in fields(self)))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Rows]) -> Rows:
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            *(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls))
+        )
 
 
 class Assembler:
-    """Turns frames into batches against one registry snapshot; a new snapshot is a new assembler."""
+    """Turns parcels into batches against one registry snapshot; a new snapshot is a new assembler."""
 
-    def __init__(self, registry: Registry, limits: Limits) -> None:
+    def __init__(
+        self, registry: Registry, limits: Limits, decoders: Mapping[str, Decoder] = DECODERS
+    ) -> None:
         self.registry = registry
         self.limits = limits
-        self._points: dict[str, dict[str, WirePoint]] = {}
-        self._devices = {(device.gateway, device.wire_name) for device in registry.devices.values()}
+        self._decoders = decoders
+        self._points: dict[str, dict[str, int]] = {}
+        channels = [channel.decl for channel in registry.channel_by_number.values()]
+        self._units = _unit_codes(channels)
         size = max(registry.channel_by_number, default=0) + 1
         self._low = np.full(size, -np.inf)
         self._high = np.full(size, np.inf)
+        self._factor = np.full((size, len(self._units) + 1), np.nan)  # the last column is "unknown unit"
+        self._offset = np.zeros((size, len(self._units) + 1))
         for number, channel in registry.channel_by_number.items():
             self._low[number] = channel.decl.low
             self._high[number] = channel.decl.high
+            for unit, (factor, offset) in conversions(channel.decl).items():
+                self._factor[number, self._units[unit]] = factor
+                self._offset[number, self._units[unit]] = offset
 
-    def assemble(self, frames: Sequence[Frame]) -> Assembled:
+    def assemble(self, parcels: Sequence[Parcel]) -> Assembled:
         """Decode, resolve names and units, judge times, mark quality. Never raises on what a gateway sent."""
         columns = Columns()
-        for index, frame in enumerate(frames):
-            try:
-                DECODERS[frame.source](frame.payload, index, frame.received_us, columns)
-            except MalformedError as wrong:
-                columns.refused.append(Refusal(index, 0, Reason.MALFORMED, str(wrong)))
-        refused = columns.refused
-        device: list[int] = []
-        channel: list[int] = []
-        values: list[float] = []
-        rows: list[int] = []
-        for row, name in enumerate(columns.names):
-            frame_index = columns.frames[row]
-            gateway = frames[frame_index].gateway
-            points = self._points.get(gateway)
-            if points is None:
-                points = self._points[gateway] = self.registry.wire_points(gateway)
-            point = points.get(name)
-            if point is None:
-                refused.append(self._unknown(frame_index, columns.records[row], gateway, name))
-                continue
-            value = columns.values[row]
-            if value.__class__ is str:
-                known = point.states.get(str(value))
-                if known is None:
-                    detail = f"{name}={value}"
-                    refused.append(Refusal(frame_index, columns.records[row], Reason.UNKNOWN_STATE, detail))
-                    continue
-                value = known
-            unit = columns.units[row]
-            if unit:
-                conversion = point.conversions.get(unit)
-                if conversion is None:
-                    detail = f"{name}: {unit}; known are {', '.join(u for u in point.conversions if u)}"
-                    refused.append(Refusal(frame_index, columns.records[row], Reason.UNKNOWN_UNIT, detail))
-                    continue
-                value = float(value) * conversion[0] + conversion[1]
-            device.append(point.device)
-            channel.append(point.channel)
-            values.append(value)  # type: ignore[arg-type] # states became numbers above
-            rows.append(row)
-        return self._judge(frames, columns, rows, device, channel, values)
+        points: list[int] = []
+        frames_of: list[int] = []
+        rows_of: list[int] = []
+        for parcel in parcels:
+            rows, frames = len(columns), columns.frame
+            decoder = self._decoders.get(parcel.source)
+            if decoder is None:
+                for _ in parcel.payloads:
+                    columns.refuse(0, Reason.UNKNOWN_FORMAT, parcel.source)
+                    columns.counts.append(0)
+            else:
+                decoder(parcel, columns)
+            points += map(self.points_of(parcel.gateway).get, columns.names[rows:], repeat(-1))
+            rows_of.append(len(columns) - rows)
+            frames_of.append(columns.frame - frames)
+        return _Work(self, parcels, columns, frames_of, rows_of).finish(points)
 
-    def _unknown(self, frame: int, record: int, gateway: str, name: str) -> Refusal:
+    def points_of(self, gateway: str) -> dict[str, int]:
+        """What a gateway may name; made when it first speaks."""
+        points = self._points.get(gateway)
+        if points is None:
+            points = self._points[gateway] = self.registry.wire_points(gateway)
+        return points
+
+    def unit_codes(self, names: Sequence[str]) -> NDArray[np.int16]:
+        """Columns of the conversion tables; unknown units lead to the last one, which converts nothing."""
+        return np.fromiter(map(self._units.get, names, repeat(len(self._units))), np.int16, len(names))
+
+    def convert(
+        self, value: NDArray[np.float64], channel: NDArray[np.int16], unit: NDArray[np.int16]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Values in their channels' units, and whether the channel accepts the unit."""
+        factor = self._factor[channel, unit]
+        return value * factor + self._offset[channel, unit], ~np.isnan(factor)
+
+    def outside(self, value: NDArray[np.float64], channel: NDArray[np.int16]) -> NDArray[np.bool_]:
+        return (value < self._low[channel]) | (value > self._high[channel])
+
+    def why_unknown(self, gateway: str, name: str) -> tuple[Reason, str]:
+        """Why a name leads to no point, in the order in which somebody would look."""
         device, _, channel = name.rpartition("/")
         if not WIRE_ID.fullmatch(device) or not WIRE_ID.fullmatch(channel):
-            return Refusal(frame, record, Reason.BAD_NAME, name[:200])
+            return Reason.BAD_NAME, name
         if gateway not in self.registry.gateways:
-            return Refusal(frame, record, Reason.UNKNOWN_GATEWAY, gateway)
-        known = (gateway, device) in self._devices
-        return Refusal(frame, record, Reason.UNKNOWN_CHANNEL if known else Reason.UNKNOWN_DEVICE, name)
+            return Reason.UNKNOWN_GATEWAY, gateway
+        known = any(each.wire_name == device for each in self.registry.devices_of(gateway))
+        return Reason.UNKNOWN_CHANNEL if known else Reason.UNKNOWN_DEVICE, name
 
-    def _judge(
+
+def conversions(decl: ChannelDecl) -> dict[str, units.Conversion]:
+    """Unit on the wire → conversion, for every unit that a channel accepts ("" = its own)."""
+    accepted = {"": units.SAME, decl.unit: units.SAME}
+    for alias in decl.aliases:
+        found = units.conversion(alias, decl.unit)
+        if found is not None:
+            accepted[alias] = found
+    return accepted
+
+
+def _unit_codes(channels: Sequence[ChannelDecl]) -> dict[str, int]:
+    codes: dict[str, int] = {"": 0}
+    for decl in channels:
+        for unit in conversions(decl):
+            codes.setdefault(unit, len(codes))
+    return codes
+
+
+class _Work:
+    """One call of `assemble`, after decoding."""
+
+    def __init__(
         self,
-        frames: Sequence[Frame],
+        assembler: Assembler,
+        parcels: Sequence[Parcel],
         columns: Columns,
-        rows: list[int],
-        device: list[int],
-        channel: list[int],
-        values: list[float],
-    ) -> Assembled:
-        """Times and values as arrays: what is out of all bounds is refused, what is doubtful is flagged."""
-        frame_of = np.array([columns.frames[row] for row in rows], np.int32)
-        received_of_frame = np.array([frame.received_us for frame in frames], np.int64)
-        gateway_of_frame = np.array(
-            [
-                self.registry.gateways[f.gateway].number if f.gateway in self.registry.gateways else 0
-                for f in frames
-            ],
-            np.int32,
-        )
-        received = received_of_frame[frame_of] if rows else np.empty(0, np.int64)
-        raw = [columns.times[row] for row in rows]
-        missing = np.array([time is None for time in raw], bool)
-        seconds = np.array([0.0 if time is None else time for time in raw], np.float64)
-        time_us = np.where(missing, received, np.rint(seconds * SECOND_US).astype(np.int64))
-        value = np.array(values, np.float64)
-        numbers = np.array(channel, np.int16)
-        quality = np.array([columns.quality[row] for row in rows], np.uint16)
+        frames_of: list[int],
+        rows_of: list[int],
+    ) -> None:
+        self.assembler = assembler
+        self.registry = assembler.registry
+        self.parcels = parcels
+        self.columns = columns
+        self.received_us = np.array([parcel.received_us for parcel in parcels], np.int64)
+        self.rows_of = np.array(rows_of, np.int64)
+        self.first_frame = np.cumsum([0, *frames_of])
+        self.refused: dict[int, list[Refusal]] = {}
 
-        age_s = (received - time_us) / SECOND_US
-        limits = self.limits
+    def finish(self, points: list[int]) -> Assembled:
+        for refusal in self.columns.refused:
+            self.refuse(refusal.frame, refusal.record, refusal.reason, refusal.detail)
+        listed = self.listed(np.array(points, np.int32))
+        parts = [self.screened(listed, self.place_of_row)]
+        for block in self.columns.blocks:
+            parts += [self.screened(self.block(block), partial(self.place_in_block, block))]
+        rows = Rows.concat(parts)
+        accepted = np.bincount(rows.parcel, minlength=len(self.parcels)).tolist()
+        return Assembled(self.judged(rows), accepted, self.refused)
+
+    # -- the two shapes in which readings come -------------------------------------------------------------
+
+    def listed(self, point: NDArray[np.int32]) -> Rows:
+        """The rows that came record by record."""
+        columns = self.columns
+        channel = self.channel_of(point)
+        value = np.array(columns.values, np.float64)
+        for row, word in columns.states.items():
+            if point[row] >= 0:
+                value[row] = self.registry.channel_by_number[int(channel[row])].decl.state_of(word)
+        unit = self.assembler.unit_codes(columns.units)
+        unit_ok = np.ones(len(point), bool)
+        if unit.any():
+            value, unit_ok = self.assembler.convert(value, channel, unit)
+        seconds = np.array(columns.times, np.float64)
+        missing = np.isnan(seconds)
+        parcel = np.repeat(np.arange(len(self.parcels), dtype=np.int32), self.rows_of)
+        if missing.any():
+            seconds[missing] = self.received_us[parcel[missing]] / SECOND_US
+        time_us = np.rint(np.clip(seconds, -SANE_S, SANE_S) * SECOND_US).astype(np.int64)
+        quality = np.zeros(len(point), np.uint16)
+        for row, mark in columns.marks.items():
+            quality[row] = mark
+        return Rows(point, value, unit_ok, time_us, missing, quality, parcel)
+
+    def block(self, block: Block) -> Rows:
+        """The rows of a frame that came as columns."""
+        parcel = self.parcel_of(block.frame)
+        names = self.assembler.points_of(self.parcels[parcel].gateway)
+        of_name = np.array([names.get(name, -1) for name in block.names], np.int32)
+        n = len(block.codes)
+        return Rows(
+            of_name[block.codes],
+            block.value,
+            np.ones(n, bool),
+            block.time_us,
+            np.zeros(n, bool),
+            block.quality & np.uint16(FROM_GATEWAY),
+            np.full(n, parcel, np.int32),
+        )
+
+    def channel_of(self, point: NDArray[np.int32]) -> NDArray[np.int16]:
+        """Channel numbers; anything where the point is unknown."""
+        return self.registry.channel_of[point] if self.registry.size else np.zeros(len(point), np.int16)
+
+    # -- refusing ----------------------------------------------------------------------------------------
+
+    def screened(self, rows: Rows, place: Callable[[int], Place]) -> Rows:
+        """The rows that can be readings; the others are refused by name."""
+        limits = self.assembler.limits
+        age_s = (self.received_us[rows.parcel] - rows.time_us) / SECOND_US
+        old = age_s > limits.refuse_older_s
+        if old.any():
+            old &= ~np.array([parcel.history for parcel in self.parcels], bool)[rows.parcel]
         ahead = age_s < -limits.refuse_future_s
-        old = (age_s > limits.refuse_older_s) & (not limits.history)
-        not_finite = ~np.isfinite(value)
-        bad = ahead | old | not_finite
-        for position in np.flatnonzero(bad):
-            row = rows[position]
-            reason = (
-                Reason.NOT_A_NUMBER
-                if not_finite[position]
-                else Reason.TOO_FAR_AHEAD
-                if ahead[position]
-                else Reason.TOO_OLD
-            )
-            detail = f"{columns.names[row]} {-age_s[position]:+.0f} s from now"
-            columns.refused.append(Refusal(columns.frames[row], columns.records[row], reason, detail))
+        good = (rows.point >= 0) & rows.unit_ok & np.isfinite(rows.value) & ~ahead & ~old
+        if good.all():
+            return rows
+        for row in np.flatnonzero(~good).tolist():
+            frame, record, name = place(row)
+            if rows.point[row] < 0:
+                reason, told = self.assembler.why_unknown(self.parcels[rows.parcel[row]].gateway, name)
+            elif not rows.unit_ok[row]:
+                accepted = conversions(self.decl_of(rows, row))
+                told = f"{name}: {self.columns.units[row]}; known are {', '.join(filter(None, accepted))}"
+                reason = Reason.UNKNOWN_UNIT
+            elif ahead[row] or old[row]:
+                told = f"{name} {-age_s[row]:+.0f} s from now"
+                reason = Reason.TOO_FAR_AHEAD if ahead[row] else Reason.TOO_OLD
+            elif place == self.place_of_row and row in self.columns.states:
+                reason, told = Reason.UNKNOWN_STATE, f"{name}={self.columns.states[row]}"
+            else:
+                reason, told = Reason.NOT_A_NUMBER, f"{name} {rows.value[row]}"
+            self.refuse(frame, record, reason, told)
+        return rows.take(good)
 
-        quality[missing] |= np.uint16(Quality.NO_EVENT_TIME)
+    def decl_of(self, rows: Rows, row: int) -> ChannelDecl:
+        return self.registry.channel_by_number[int(self.registry.channel_of[rows.point[row]])].decl
+
+    def refuse(self, frame: int, record: int, reason: Reason, told: str) -> None:
+        parcel = self.parcel_of(frame)
+        within = frame - int(self.first_frame[parcel])
+        self.refused.setdefault(parcel, []).append(Refusal(within, record, reason, told[:200]))
+
+    def parcel_of(self, frame: int) -> int:
+        return int(np.searchsorted(self.first_frame, frame, "right")) - 1
+
+    def place_of_row(self, row: int) -> Place:
+        """Frame, record and name of a listed row."""
+        ends = self.row_ends
+        frame = int(np.searchsorted(ends, row, "right"))
+        within = row - (int(ends[frame - 1]) if frame else 0)
+        records = self.columns.skips.get(frame)
+        return frame, records[within] if records else within, self.columns.names[row]
+
+    @cached_property
+    def row_ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self.columns.counts)
+
+    @staticmethod
+    def place_in_block(block: Block, row: int) -> Place:
+        return block.frame, row, block.names[int(block.codes[row])]
+
+    # -- judging -----------------------------------------------------------------------------------------
+
+    def judged(self, rows: Rows) -> Batch:
+        """The batch, with the marks that need no memory: range and time."""
+        limits = self.assembler.limits
+        channel = self.channel_of(rows.point)
+        received = self.received_us[rows.parcel]
+        age_s = (received - rows.time_us) / SECOND_US
+        quality = rows.quality
+        quality[rows.missing] |= np.uint16(Quality.NO_EVENT_TIME)
         quality[age_s < -limits.future_after_s] |= np.uint16(Quality.FUTURE)
-        if not limits.history:
-            quality[age_s > limits.late_after_s] |= np.uint16(Quality.LATE)
-        outside = (value < self._low[numbers]) | (value > self._high[numbers])
-        quality[outside] |= np.uint16(Quality.OUT_OF_RANGE)
-
-        keep = ~bad
-        batch = Batch(
-            np.array(device, np.int32)[keep],
-            numbers[keep],
-            time_us[keep],
-            received[keep],
-            value[keep],
-            quality[keep],
-            (gateway_of_frame[frame_of] if rows else np.empty(0, np.int32))[keep],
+        quality[self.assembler.outside(rows.value, channel)] |= np.uint16(Quality.OUT_OF_RANGE)
+        late = age_s > limits.late_after_s
+        if late.any():
+            late &= ~np.array([parcel.history for parcel in self.parcels], bool)[rows.parcel]
+            quality[late] |= np.uint16(Quality.LATE)
+        gateways = [self.registry.gateways.get(parcel.gateway) for parcel in self.parcels]
+        gateway = np.array([found.number if found else 0 for found in gateways], np.int32)
+        return Batch(
+            self.registry.device_of[rows.point] if self.registry.size else np.empty(0, np.int32),
+            channel,
+            rows.time_us,
+            received,
+            rows.value,
+            quality,
+            gateway[rows.parcel],
         )
-        return Assembled(batch, frame_of[keep], columns.refused)

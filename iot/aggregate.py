@@ -15,7 +15,9 @@ from core.clock import HOUR_US
 from core.db import Connection
 from core.sql import Queries
 from iot import copyrows
-from iot.readings import NEVER, Logged
+from iot.latest import Latest
+from iot.readings import Logged
+from iot.registry import Registry
 
 QUERIES = Queries.of(__file__)
 READER = "aggregates"
@@ -59,75 +61,23 @@ class Hours:
         return records
 
 
-class Latest:
-    """The newest reading of every point, in memory, by (device, channel); a future one counts as of its receipt."""
-
-    def __init__(self) -> None:
-        self._rows: dict[tuple[int, int], tuple[int, int, float, int, int]] = {}
-
-    def add(self, batch: Batch) -> list[int]:
-        """Take what is newer; the row numbers of the batch that became the newest of their points."""
-        moment = batch.ordered_us
-        order = np.lexsort((moment, batch.channel, batch.device))
-        device, channel = batch.device[order], batch.channel[order]
-        last = (
-            np.append((device[1:] != device[:-1]) | (channel[1:] != channel[:-1]), True)
-            if len(order)
-            else order
-        )
-        taken: list[int] = []
-        for row in order[np.asarray(last, bool)].tolist():
-            key = (int(batch.device[row]), int(batch.channel[row]))
-            known = self._rows.get(key)
-            if known is None or moment[row] >= known[0]:
-                self._rows[key] = (
-                    int(moment[row]),
-                    int(batch.received_us[row]),
-                    float(batch.value[row]),
-                    int(batch.quality[row]),
-                    int(batch.gateway[row]),
-                )
-                taken.append(row)
-        return taken
-
-    def get(self, device: int, channel: int) -> tuple[int, int, float, int, int] | None:
-        """(time µs, received µs, value, quality, gateway) or None."""
-        return self._rows.get((device, channel))
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def columns(self) -> Batch:
-        """All of it as one batch, in no particular order."""
-        if not self._rows:
-            return Batch.empty()
-        keys = np.array(list(self._rows), np.int64)
-        rows = list(self._rows.values())
-        return Batch.of(
-            device=keys[:, 0],
-            channel=keys[:, 1],
-            time_us=[row[0] for row in rows],
-            received_us=[row[1] for row in rows],
-            value=[row[2] for row in rows],
-            quality=[row[3] for row in rows],
-            gateway=[row[4] for row in rows],
-        )
-
-
 class Aggregates:
     """Follows the log; `flush` makes what was followed durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.cursor = 0
+        self.latest = Latest(registry)
         self._hours = Hours()
-        self._touched = Latest()
-        self.latest = Latest()
+        self._touched: list[NDArray[np.int32]] = []
 
     async def load(self, connection: Connection) -> None:
         """Start from what was durable; the caller then feeds every batch after `cursor`."""
         row = await (await connection.execute(QUERIES["reader_cursor"], {"name": READER})).fetchone()
         self.cursor = int(row[0]) if row else 0
-        self.latest = await load_latest(connection)
+        self.latest.add(await load_latest(connection))
+
+    def use(self, registry: Registry) -> None:
+        self.latest.use(registry)
 
     def take(self, logged: Logged) -> None:
         """Batches must come in order and once; one that was seen is ignored."""
@@ -135,8 +85,7 @@ class Aggregates:
             return
         self.cursor = logged.id
         self._hours.add(logged.batch)
-        self._touched.add(logged.batch)
-        self.latest.add(logged.batch)
+        self._touched.append(self.latest.add(logged.batch))
 
     @property
     def due(self) -> bool:
@@ -145,12 +94,13 @@ class Aggregates:
 
     async def flush(self, connection: Connection) -> None:
         hours = self._hours.take()
-        touched = self._touched.columns()
-        self._touched = Latest()
+        touched = np.unique(np.concatenate(self._touched)) if self._touched else np.empty(0, np.int32)
+        self._touched = []
         async with connection.transaction(), connection.cursor() as cursor:
             if len(touched):
+                rows = copyrows.readings(self.latest.batch(touched))
                 await cursor.execute(QUERIES["create_latest_stage"])
-                await copyrows.copy_in(cursor, QUERIES["copy_latest_stage"], copyrows.readings(touched))
+                await copyrows.copy_in(cursor, QUERIES["copy_latest_stage"], rows)
                 await cursor.execute(QUERIES["merge_latest"])
             if len(hours):
                 await cursor.execute(QUERIES["create_hours_stage"])
@@ -159,25 +109,6 @@ class Aggregates:
             await cursor.execute(QUERIES["move_reader"], {"name": READER, "cursor": self.cursor})
 
 
-async def load_latest(connection: Connection) -> Latest:
-    rows = await (await connection.execute(QUERIES["all_latest"], binary=True)).fetchall()
-    latest = Latest()
-    if rows:
-        device, channel, time_us, received_us, value, quality, gateway = zip(*rows, strict=True)
-        latest.add(
-            Batch.of(
-                device=device, channel=channel, time_us=time_us, received_us=received_us,
-                value=value, quality=quality, gateway=gateway,
-            )
-        )  # fmt: skip
-    return latest
-
-
-def newest_times(latest: Latest, size: int, point: object) -> NDArray[np.int64]:
-    """Last stored time of every dense point number, for `Store.use`."""
-    newest = np.full(size, NEVER, np.int64)
-    columns = latest.columns()
-    points = point(columns.device, columns.channel)  # type: ignore[operator]
-    known = points >= 0
-    newest[points[known]] = columns.time_us[known]
-    return newest
+async def load_latest(connection: Connection) -> Batch:
+    """The table `latest` as columns."""
+    return await copyrows.copy_out(connection, QUERIES["copy_latest_out"])

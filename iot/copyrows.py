@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor
 
 from core.batch import Batch
 
@@ -50,6 +50,26 @@ async def copy_in(cursor: AsyncCursor[Any], query: bytes, records: NDArray[np.vo
         await copy.write(HEADER)
         await copy.write(records.view(np.uint8).data)
         await copy.write(TRAILER)
+
+
+async def copy_out(connection: AsyncConnection[Any], query: bytes) -> Batch:
+    """What a COPY … TO STDOUT (FORMAT BINARY) of the seven columns of readings gives, none of them NULL."""
+    data = bytearray()
+    async with connection.cursor() as cursor, cursor.copy(query) as copy:
+        async for part in copy:
+            data += part
+    rows = np.frombuffer(
+        data, READING, (len(data) - len(HEADER) - len(TRAILER)) // READING.itemsize, len(HEADER)
+    )
+    return Batch(
+        rows["device"].astype(np.int32),
+        rows["channel"].astype(np.int16),
+        rows["time"].astype(np.int64) + POSTGRES_EPOCH_US,
+        rows["received"].astype(np.int64) + POSTGRES_EPOCH_US,
+        rows["value"].astype(np.float64),
+        rows["quality"].astype(np.uint16),
+        rows["gateway"].astype(np.int32),
+    )
 
 
 def readings(batch: Batch) -> NDArray[np.void]:

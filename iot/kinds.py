@@ -69,6 +69,10 @@ class ChannelDecl(Declared):
             raise ValueError(f"{', '.join(strange)} cannot be converted to {unit}")
         return aliases
 
+    def state_of(self, word: str) -> float:
+        """The value that a state's name stands for; NaN when there is no such state."""
+        return float(self.states.index(word)) if word in self.states else math.nan
+
 
 class KindDecl(Declared):
     """A device kind: its channels and how often they speak.
@@ -84,6 +88,8 @@ class KindDecl(Declared):
     alarm_period: Span | None = None
     #: Kinds that speak only on events, or keep readings back, say at least this often that they live.
     heartbeat: Span | None = None
+    #: Lives may hang on its readings (gas, fire, tunnels): after an outage they are stored and judged first.
+    life_safety: bool = False
     #: What it is mounted on.
     asset: Key
     formats: Annotated[list[Format], Field(min_length=1)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import sql
+from psycopg import errors, sql
 
 from core.clock import SECOND_US, to_datetime
 from core.db import Connection
@@ -61,8 +62,21 @@ class ReadingsTable:
         span_us = round(self.span_s * SECOND_US)
         for start in np.unique(time_us // span_us).tolist():
             if start not in self.known:
-                await connection.execute(self._partition(start * span_us, span_us))
+                await self._make(connection, self._partition(start * span_us, span_us))
                 self.known.add(start)
+
+    @staticmethod
+    async def _make(connection: Connection, partition: sql.Composed) -> None:
+        """Make a partition unless it is there; IF NOT EXISTS does not cover another worker that makes it just now."""
+        for attempt in range(5):
+            try:
+                await connection.execute(partition)
+            except (errors.DuplicateTable, errors.UniqueViolation, errors.DeadlockDetected):
+                if attempt == 4:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     @staticmethod
     def _partition(start_us: int, span_us: int) -> sql.Composed:

@@ -72,6 +72,11 @@ VALUES (%(at)s, %(rows)s, %(history)s, %(payload)s)
 RETURNING id, (SELECT coalesce(max(id), 0) FROM batch_log) AS previous
 
 -- name: add_totals
+-- Counts, and the mark of what this transaction stores.
+WITH marked AS (
+    INSERT INTO ingest_marks (instance, lane, last) VALUES (%(instance)s, %(lane)s, %(mark)s)
+    ON CONFLICT (instance, lane) DO UPDATE SET last = excluded.last
+)
 INSERT INTO ingest_totals AS t (run, instance, stored, duplicates, conflicts, refused)
 VALUES (%(run)s, %(instance)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(refused)s)
 ON CONFLICT (run, instance) DO UPDATE SET
@@ -83,6 +88,9 @@ ON CONFLICT (run, instance) DO UPDATE SET
         FROM (SELECT jsonb_object_keys(t.refused || excluded.refused) AS key) keys
     ) END
 
+-- name: marks
+SELECT lane, last FROM ingest_marks WHERE instance = %(instance)s
+
 -- name: totals
 SELECT coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicates), 0)::bigint AS duplicates,
        coalesce(sum(conflicts), 0)::bigint AS conflicts
@@ -92,13 +100,14 @@ FROM ingest_totals WHERE run = %(run)s
 SELECT key AS reason, sum(value::bigint)::bigint AS n
 FROM ingest_totals, jsonb_each_text(refused) WHERE run = %(run)s GROUP BY key
 
--- name: insert_dead_letter
-INSERT INTO dead_letters (at, gateway, source, record, reason, detail, payload)
-VALUES (%(at)s, %(gateway)s, %(source)s, %(record)s, %(reason)s, %(detail)s, %(payload)s)
+-- name: copy_dead_letters
+COPY dead_letters (at, gateway, source, topic, record, reason, detail, payload, refused) FROM STDIN (FORMAT BINARY)
 
 -- name: list_dead_letters
-SELECT id, at, gateway, source, record, reason, detail, payload FROM dead_letters
-WHERE id < %(before)s AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+SELECT id, at, gateway, source, topic, record, reason, detail, payload, refused, settled_at, outcome FROM dead_letters
+WHERE id < %(before)s
+  AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: batches_after
@@ -126,16 +135,14 @@ CREATE TEMP TABLE IF NOT EXISTS latest_stage (LIKE latest) ON COMMIT DELETE ROWS
 COPY latest_stage (device, channel, time, received, value, quality, gateway) FROM STDIN (FORMAT BINARY)
 
 -- name: merge_latest
+-- The reader's memory is the truth: it has compared already.
 INSERT INTO latest AS l SELECT * FROM latest_stage
 ON CONFLICT (device, channel) DO UPDATE SET
     time = excluded.time, received = excluded.received, value = excluded.value,
     quality = excluded.quality, gateway = excluded.gateway
-WHERE l.time <= excluded.time
 
--- name: all_latest
-SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us,
-       (extract(epoch FROM received) * 1000000)::bigint AS received_us, value, quality, gateway
-FROM latest
+-- name: copy_latest_out
+COPY latest (device, channel, time, received, value, quality, gateway) TO STDOUT (FORMAT BINARY)
 
 -- name: create_hours_stage
 CREATE TEMP TABLE IF NOT EXISTS hours_stage (LIKE readings_1h) ON COMMIT DELETE ROWS
@@ -152,20 +159,20 @@ ON CONFLICT (device, channel, bucket) DO UPDATE SET
 -- name: raw_readings
 SELECT (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
 FROM readings
-WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(begin)s AND time < %(end)s
 ORDER BY time LIMIT %(limit)s
 
 -- name: minute_readings
 SELECT (extract(epoch FROM date_bin('1 minute', time, 'epoch')) * 1000000)::bigint AS time_us,
        avg(value) AS value, min(value) AS low, max(value) AS high, count(*)::integer AS n
 FROM readings
-WHERE device = %(device)s AND channel = %(channel)s AND time >= %(from)s AND time < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND time >= %(begin)s AND time < %(end)s
 GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 
 -- name: hour_readings
 SELECT (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
 FROM readings_1h
-WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
 ORDER BY bucket LIMIT %(limit)s
 
 -- name: day_readings
@@ -173,7 +180,7 @@ ORDER BY bucket LIMIT %(limit)s
 SELECT (extract(epoch FROM date_trunc('day', bucket, %(zone)s)) * 1000000)::bigint AS time_us,
        sum(total) / sum(n) AS value, min(low) AS low, max(high) AS high, sum(n)::integer AS n
 FROM readings_1h
-WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(from)s AND bucket < %(to)s
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
 GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 
 -- name: hours_of_many
@@ -181,7 +188,7 @@ GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
 SELECT device, channel, (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
 FROM readings_1h
 WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
-  AND bucket >= %(from)s AND bucket < %(to)s
+  AND bucket >= %(begin)s AND bucket < %(end)s
 ORDER BY device, channel, bucket
 
 -- name: recent_of_many
@@ -189,11 +196,21 @@ ORDER BY device, channel, bucket
 SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
 FROM readings
 WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
-  AND time >= %(from)s AND time < %(to)s
+  AND time >= %(begin)s AND time < %(end)s
 ORDER BY device, channel, time
+
+-- name: latest_of_many
+-- The newest reading of each of these points, however old.
+SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
+FROM latest
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
+ORDER BY device, channel
 
 -- name: all_gateways
 SELECT number, id, provenance, secret_hash FROM gateways ORDER BY number
+
+-- name: known_gateways
+SELECT id FROM gateways WHERE id = ANY(%(ids)s)
 
 -- name: upsert_gateway
 INSERT INTO gateways (id, secret_hash, provenance, created_at)

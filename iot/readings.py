@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from core.batch import Batch, Quality
 from core.clock import to_datetime
-from core.db import Connection, Lock
+from core.db import Connection, Lock, connect
 from core.sql import Queries
 from iot import copyrows
 from iot.codecs.frame import Reason
@@ -29,14 +32,19 @@ NEVER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A refused record: kept whole, with its reason, before anything is acknowledged."""
+    """A frame of which something was refused: kept whole, with the first reason, before anything is acknowledged.
+
+    `record`, `reason` and `detail` are those of the first of `count` refused records.
+    """
 
     gateway: str
     source: str
+    topic: str
     record: int
     reason: Reason
     detail: str
     payload: bytes
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +66,100 @@ class Stored:
     conflicts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Names one commit for ever: `id` is unique, `lane` is who stores (live, or a lane of the spool)."""
+
+    lane: str
+    id: int
+
+
 @dataclass(slots=True)
 class Store:
-    """The committing side. `newest` knows every point's last stored time, so that most batches COPY straight in."""
+    """The committing side, on a connection of its own.
 
-    connection: Connection
+    It knows every point's last stored time, so that most batches COPY straight in. Errors of the connection come
+    out as `psycopg.OperationalError`; after one, `connect` again and ask `took` before repeating a commit.
+    """
+
+    dsn: str
     table: ReadingsTable
     run: str
     instance: str = "1"
     registry: Registry | None = None
+    _connection: Connection | None = None
     _newest: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def use(self, registry: Registry, newest: NDArray[np.int64]) -> None:
-        """Take a registry snapshot and the last times of its points (`NEVER` where nothing is stored)."""
+    async def connect(self) -> None:
+        """A new connection; the old one is given up."""
+        await self.close()
+        self._connection = await connect(self.dsn)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def recall(self) -> None:
+        """Learn the points' last times from what is stored. Without it every batch would go by the stage first."""
+        assert self._connection is not None
+        known = await load_newest(self._connection)
+        self._note(known)
+
+    async def took(self, mark: Mark) -> bool:
+        """Was this commit done? To be asked when a connection broke before it said so."""
+        return (await self.marks()).get(mark.lane) == mark.id
+
+    async def marks(self) -> dict[str, int]:
+        """Lane → the id of its last commit."""
+        assert self._connection is not None
+        rows = await self._connection.execute(QUERIES["marks"], {"instance": self.instance})
+        return {str(lane): int(last) for lane, last in await rows.fetchall()}
+
+    def use(self, registry: Registry) -> None:
+        """Take a new registry snapshot, which keeps the numbers of the points of the last."""
         self.registry = registry
         grown = np.full(registry.size, NEVER, np.int64)
-        grown[: len(newest)] = newest
-        overlap = min(len(self._newest), len(grown))
-        grown[:overlap] = np.maximum(grown[:overlap], self._newest[:overlap])
+        grown[: len(self._newest)] = self._newest
         self._newest = grown
 
     async def commit(
-        self, batch: Batch, dead: Sequence[DeadLetter], now_us: int, *, history: bool = False
+        self,
+        batch: Batch,
+        dead: Sequence[DeadLetter],
+        now_us: int,
+        mark: Mark,
+        *,
+        history: bool = False,
+        unseen: bool = False,
     ) -> Stored:
         """Store a batch in one transaction. When this returns it is safe; when it raises nothing happened.
 
         Of rows with one key (device, channel, time) the first is kept; a later one with the same value is a
         duplicate, with another value a conflict, counted and flagged on what is stored.
+        `unseen`: these rows are most likely new although they are not the newest (a spool is drained).
         """
         assert self.registry is not None
         batch, doubled, doubled_conflicts = first_of_each_key(batch)
         points = self.registry.point(batch.device, batch.channel)
-        fresh = batch.time_us > self._newest[points]
+        fresh = points >= 0  # a device that is registered no more goes by the stage
+        if not unseen and len(self._newest):
+            fresh &= batch.time_us > self._newest[points]
         try:
-            stored = await self._transaction(batch, fresh, dead, now_us, history=history)
+            stored = await self._transaction(batch, fresh, dead, now_us, mark, history=history)
         except psycopg.errors.UniqueViolation:
-            # another worker stored one of these before us: let the stage find out which
-            stored = await self._transaction(batch, np.zeros(len(batch), bool), dead, now_us, history=history)
-        if len(batch):
-            np.maximum.at(self._newest, points, batch.time_us)
+            # one of these is stored already, by a resend or by another worker: the stage finds out which
+            stored = await self._transaction(
+                batch, np.zeros(len(batch), bool), dead, now_us, mark, history=history
+            )
+        self._note(batch)
         return Stored(stored.logged, stored.duplicates + doubled, stored.conflicts + doubled_conflicts)
+
+    def _note(self, batch: Batch) -> None:
+        assert self.registry is not None
+        points = self.registry.point(batch.device, batch.channel)
+        known = points >= 0
+        np.maximum.at(self._newest, points[known], batch.time_us[known])
 
     async def _transaction(
         self,
@@ -105,70 +167,99 @@ class Store:
         fresh: NDArray[np.bool_],
         dead: Sequence[DeadLetter],
         now_us: int,
+        mark: Mark,
         *,
         history: bool,
     ) -> Stored:
-        connection = self.connection
+        connection = self._connection
+        if connection is None:
+            raise psycopg.OperationalError("not connected")
         now = to_datetime(now_us)
         await self.table.ensure(connection, batch.time_us)
-        async with connection.transaction():
-            async with connection.cursor() as cursor:
-                if fresh.any():
-                    rows = copyrows.readings(batch.take(fresh))
-                    await copyrows.copy_in(cursor, QUERIES["copy_readings"], rows)
-            new, conflicts = await self._stage(batch, ~fresh)
+        async with connection.transaction(), connection.cursor(binary=True) as cursor:
+            if fresh.any():
+                rows = copyrows.readings(batch if fresh.all() else batch.take(fresh))
+                await copyrows.copy_in(cursor, QUERIES["copy_readings"], rows)
+            new, conflicts = await self._stage(cursor, batch, ~fresh)
             stored = batch if new.all() else batch.take(new)
-            for letter in dead:
-                await connection.execute(
-                    QUERIES["insert_dead_letter"],
-                    {
-                        "at": now, "gateway": letter.gateway, "source": letter.source, "record": letter.record,
-                        "reason": letter.reason.value, "detail": letter.detail, "payload": letter.payload,
-                    },
-                )  # fmt: skip
+            if dead:
+                await _copy_dead(cursor, dead, now)
             duplicates = len(batch) - len(stored) - conflicts
-            refused = Counter(letter.reason.value for letter in dead)
-            await connection.execute(
+            refused: Counter[str] = Counter()
+            for letter in dead:
+                refused[letter.reason.value] += letter.count
+            await cursor.execute(
                 QUERIES["add_totals"],
                 {
-                    "run": self.run, "instance": self.instance, "stored": len(stored),
-                    "duplicates": duplicates, "conflicts": conflicts, "refused": Jsonb(dict(refused)),
+                    "run": self.run, "instance": self.instance, "lane": mark.lane, "mark": mark.id,
+                    "stored": len(stored), "duplicates": duplicates, "conflicts": conflicts,
+                    "refused": Jsonb(dict(refused)),
                 },
             )  # fmt: skip
             logged = None
             if len(stored):
-                await connection.execute(QUERIES["lock_batches"], {"lock": int(Lock.BATCH_LOG)})
-                row = await (
-                    await connection.execute(
-                        QUERIES["append_batch"],
-                        {"at": now, "rows": len(stored), "history": history, "payload": stored.to_bytes()},
-                        binary=True,
-                    )
-                ).fetchone()
+                await cursor.execute(QUERIES["lock_batches"], {"lock": int(Lock.BATCH_LOG)})
+                await cursor.execute(
+                    QUERIES["append_batch"],
+                    {"at": now, "rows": len(stored), "history": history, "payload": stored.to_bytes()},
+                )
+                row = await cursor.fetchone()
                 assert row is not None
                 logged = Logged(int(row[0]), stored, history, int(row[1]))
         return Stored(logged, duplicates, conflicts)
 
-    async def _stage(self, batch: Batch, rows: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
+    async def _stage(
+        self, cursor: AsyncCursor[TupleRow], batch: Batch, rows: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], int]:
         """Send rows that may be known through the stage: which rows of the batch are new, and how many conflict."""
         new = ~rows
         if not rows.any():
             return new, 0
-        connection = self.connection
-        await connection.execute(QUERIES["create_stage"])
+        await cursor.execute(QUERIES["create_stage"])
         staged = batch.take(rows)
-        async with connection.cursor() as cursor:
-            await copyrows.copy_in(cursor, QUERIES["copy_stage"], copyrows.readings(staged))
-            inserted = {
-                tuple(r) for r in await (await cursor.execute(QUERIES["insert_from_stage"])).fetchall()
-            }
-            keys = zip(staged.device.tolist(), staged.channel.tolist(), staged.time_us.tolist(), strict=True)
-            new[rows] = [key in inserted for key in keys]
-            conflicts = 0
-            if len(inserted) < len(staged):
-                conflicts = len(await (await cursor.execute(QUERIES["flag_conflicts"])).fetchall())
-            await cursor.execute(b"TRUNCATE readings_stage")
+        await copyrows.copy_in(cursor, QUERIES["copy_stage"], copyrows.readings(staged))
+        await cursor.execute(QUERIES["insert_from_stage"])
+        inserted = set(await cursor.fetchall())
+        keys = zip(staged.device.tolist(), staged.channel.tolist(), staged.time_us.tolist(), strict=True)
+        new[rows] = [key in inserted for key in keys]
+        conflicts = 0
+        if len(inserted) < len(staged):
+            await cursor.execute(QUERIES["flag_conflicts"])
+            conflicts = cursor.rowcount
+        await cursor.execute(b"TRUNCATE readings_stage")
         return new, conflicts
+
+
+async def _copy_dead(cursor: AsyncCursor[TupleRow], dead: Sequence[DeadLetter], now: datetime) -> None:
+    async with cursor.copy(QUERIES["copy_dead_letters"]) as copy:
+        copy.set_types(["timestamptz", "text", "text", "text", "int4", "text", "text", "bytea", "int4"])
+        for letter in dead:
+            await copy.write_row(
+                (
+                    now, _storable(letter.gateway), letter.source, _storable(letter.topic), letter.record,
+                    letter.reason.value, _storable(letter.detail), letter.payload, letter.count,
+                )
+            )  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL in text, and UTF-8 has no lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+async def load_newest(connection: Connection) -> Batch:
+    """The last stored reading of every point: the table `latest`, and what the log has after it."""
+    cursor = await (await connection.execute(QUERIES["reader_cursor"], {"name": "aggregates"})).fetchone()
+    parts = [await copyrows.copy_out(connection, QUERIES["copy_latest_out"])]
+    after = int(cursor[0]) if cursor else 0
+    while True:
+        found = await (
+            await connection.execute(QUERIES["batches_after"], {"cursor": after, "limit": 100}, binary=True)
+        ).fetchall()
+        if not found:
+            return Batch.concat(parts)
+        parts += [Batch.from_bytes(payload) for _, _, payload in found]
+        after = int(found[-1][0])
 
 
 def first_of_each_key(batch: Batch) -> tuple[Batch, int, int]:

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iot import units
 from iot.kinds import Catalogue, Channel, Kind
-from iot.units import Conversion
 
 Provenance = Literal["real", "recorded", "simulated", "drill"]
 
@@ -48,18 +47,6 @@ class Device:
     params: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class WirePoint:
-    """What a wire name leads to: numbers, and the conversions of the units that it accepts."""
-
-    device: int
-    channel: int
-    low: float
-    high: float
-    conversions: Mapping[str, Conversion]
-    states: Mapping[str, float]
-
-
 class Registry:
     """A frozen snapshot with the look-ups that the hot path needs.
 
@@ -82,6 +69,9 @@ class Registry:
         self.by_number = {device.number: device for device in devices.values()}
         self.channel_by_number = {channel.number: channel for channel in channels.values()}
         self._base = base
+        self._of_gateway: dict[str, list[Device]] = {}
+        for device in devices.values():
+            self._of_gateway.setdefault(device.gateway, []).append(device)
         self._number_points()
 
     def _number_points(self) -> None:
@@ -121,6 +111,25 @@ class Registry:
         slot = self._slot[self._kind[device], channel]
         return np.where((first < 0) | (slot < 0), np.int32(-1), first + slot)
 
+    @cached_property
+    def current(self) -> NDArray[np.bool_]:
+        """Of each dense point: does it stand in the registry today? Devices may have had other kinds before."""
+        stands: NDArray[np.bool_] = self.point(self.device_of, self.channel_of) == np.arange(self.size)
+        return stands
+
+    @cached_property
+    def point_names(self) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Device id and channel name of each dense point, "" where it is not current."""
+        ids = np.full(max(self.by_number, default=0) + 1, "", object)
+        names = np.full(max(self.channel_by_number, default=0) + 1, "", object)
+        for number, device in self.by_number.items():
+            ids[number] = device.id
+        for number, channel in self.channel_by_number.items():
+            names[number] = channel.name
+        return np.where(self.current, ids[self.device_of], ""), np.where(
+            self.current, names[self.channel_of], ""
+        )
+
     def points_of(self, device: Device) -> dict[str, int]:
         """Channel name → dense number of a device's points."""
         first = int(self._first[device.number])
@@ -133,27 +142,18 @@ class Registry:
         full = self.kind_of(device).channels.get(name)
         return self.channels[full] if full else None
 
-    def wire_points(self, gateway: str) -> dict[str, WirePoint]:
-        """Everything a gateway may name, as `wire name/channel` → point: one look-up a reading."""
-        found: dict[str, WirePoint] = {}
-        for device in self.devices.values():
-            if device.gateway != gateway:
-                continue
-            for name, full in self.kind_of(device).channels.items():
-                found[f"{device.wire_name}/{name}"] = wire_point(device, self.channels[full])
+    def devices_of(self, gateway: str) -> Sequence[Device]:
+        """The devices that a gateway speaks for."""
+        return self._of_gateway.get(gateway, ())
+
+    def wire_points(self, gateway: str) -> dict[str, int]:
+        """Everything a gateway may name, as `wire name/channel` → dense number: one look-up a reading."""
+        found: dict[str, int] = {}
+        for device in self.devices_of(gateway):
+            first = int(self._first[device.number])
+            for slot, name in enumerate(self.kind_of(device).channels):
+                found[f"{device.wire_name}/{name}"] = first + slot
         return found
-
-
-def wire_point(device: Device, channel: Channel) -> WirePoint:
-    """The point with the conversion of every unit that its channel accepts ("" = the channel's own)."""
-    decl = channel.decl
-    accepted = {"": units.SAME, decl.unit: units.SAME}
-    for alias in decl.aliases:
-        found = units.conversion(alias, decl.unit)
-        if found is not None:
-            accepted[alias] = found
-    states = {name: float(value) for value, name in enumerate(decl.states)}
-    return WirePoint(device.number, channel.number, decl.low, decl.high, accepted, states)
 
 
 def build(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from core import changes
@@ -95,24 +96,37 @@ async def put_devices(
 ) -> None:
     """Register or change devices in one transaction. Raises `Invalid` naming the device and what is wrong."""
     for row in rows:
-        if not WIRE_ID.fullmatch(row.id):
-            raise Invalid("error.bad_id", field="id", value=row.id)
-        if row.kind not in catalogue.kinds:
-            raise Invalid("error.unknown_kind", field="kind", device=row.id, value=row.kind)
-        if not (-180 <= row.lon <= 180 and -90 <= row.lat <= 90):
-            raise Invalid("error.bad_place", field="lon", device=row.id, value=f"{row.lon},{row.lat}")
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            QUERIES["upsert_device"],
-            [
-                {
-                    "id": row.id, "kind": row.kind, "domain": catalogue.kinds[row.kind].domain,
-                    "name_zh": row.name_zh, "name_en": row.name_en, "lon": row.lon, "lat": row.lat,
-                    "gateway": row.gateway, "wire_name": row.wire_name or row.id, "asset": row.asset,
-                    "zone": row.zone, "area": row.area, "provenance": row.provenance,
-                    "params": Jsonb(row.params or {}), "now": to_datetime(now_us),
-                }
-                for row in rows
-            ],
-        )  # fmt: skip
+        _check(row, catalogue)
+    gateways = sorted({row.gateway for row in rows})
+    known = await (await connection.execute(QUERIES["known_gateways"], {"ids": gateways})).fetchall()
+    strange = set(gateways) - {row["id"] if isinstance(row, dict) else row[0] for row in known}
+    if strange:
+        raise Invalid("error.unknown_gateway", field="gateway", value=", ".join(sorted(strange)))
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.executemany(
+                QUERIES["upsert_device"], [_values(row, catalogue, now_us) for row in rows]
+            )
+    except UniqueViolation as taken:
+        raise Invalid("error.wire_name_taken", field="wire_name", detail=taken.diag.message_detail) from None
     await changes.append(connection, [Change("registry", row.id) for row in rows[:1]], now_us)
+
+
+def _check(row: DeviceRow, catalogue: Catalogue) -> None:
+    for field, value in (("id", row.id), ("wire_name", row.wire_name or row.id)):
+        if not WIRE_ID.fullmatch(value):
+            raise Invalid("error.bad_id", field=field, value=value)
+    if row.kind not in catalogue.kinds:
+        raise Invalid("error.unknown_kind", field="kind", device=row.id, value=row.kind)
+    if not (-180 <= row.lon <= 180 and -90 <= row.lat <= 90):
+        raise Invalid("error.bad_place", field="lon", device=row.id, value=f"{row.lon},{row.lat}")
+
+
+def _values(row: DeviceRow, catalogue: Catalogue, now_us: int) -> dict[str, object]:
+    return {
+        "id": row.id, "kind": row.kind, "domain": catalogue.kinds[row.kind].domain,
+        "name_zh": row.name_zh, "name_en": row.name_en, "lon": row.lon, "lat": row.lat,
+        "gateway": row.gateway, "wire_name": row.wire_name or row.id, "asset": row.asset,
+        "zone": row.zone, "area": row.area, "provenance": row.provenance,
+        "params": Jsonb(row.params or {}), "now": to_datetime(now_us),
+    }  # fmt: skip

@@ -118,17 +118,13 @@ def test_a_gateway_reaches_its_own_devices_by_their_wire_names(catalogue: Catalo
     assert registry.wire_points("nobody") == {}
 
 
-def test_a_wire_point_carries_numbers_range_units_and_states(catalogue: Catalogue) -> None:
+def test_a_wire_name_leads_to_its_point(catalogue: Catalogue) -> None:
     registry = snapshot(catalogue, {2: "ws_pressure_logger", 3: "fl_barrier"})
     pressure = registry.wire_points("G0")["w2/pressure"]
-    assert (pressure.device, pressure.channel) == (2, registry.channels["water_supply.pressure"].number)
-    assert (pressure.low, pressure.high) == (-0.1, 1.6)
-    assert pressure.conversions[""] == pressure.conversions["MPa"] == (1.0, 0.0)
-    assert pressure.conversions["kPa"] == pytest.approx((1e-3, 0.0))
-    assert "m" not in pressure.conversions
+    assert registry.device_of[pressure] == 2
+    assert registry.channel_of[pressure] == registry.channels["water_supply.pressure"].number
     power = registry.wire_points("G1")["w3/power_ok"]
-    assert power.channel == registry.channels["common.power_ok"].number
-    assert power.states == {"lost": 0.0, "ok": 1.0}
+    assert registry.channel_of[power] == registry.channels["common.power_ok"].number
 
 
 def test_a_device_knows_the_channels_of_its_kind_only(catalogue: Catalogue) -> None:

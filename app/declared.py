@@ -15,6 +15,11 @@ from core.domains import Domains
 from core.settings import Settings
 from core.text import Texts
 from core.yamlfile import Mistake, Mistakes
+from dispatch import city as city_rules
+from dispatch import plans
+from dispatch.city import City
+from dispatch.plans import Plans
+from events.engine import Model, load_model
 from iot import kinds
 from iot.kinds import Catalogue
 
@@ -31,6 +36,9 @@ class Declared:
     settings: Settings
     domains: Domains
     catalogue: Catalogue
+    model: Model
+    plans: Plans
+    city: City
     texts: Texts
     policy: Policy
     paths: Paths
@@ -55,6 +63,9 @@ def load(config: Path) -> Declared:
     if found:
         homes += [found.folder / info.key for info in found]
     texts = gather(lambda: text.load(homes))
-    if wrong or found is None or catalogue is None or texts is None or policies is None:
+    model = gather(lambda: load_model(found, catalogue, texts)) if found and catalogue and texts else None
+    planned = gather(lambda: plans.load(found)) if found else None
+    city = gather(lambda: city_rules.load(read.zone))
+    if wrong or not (found and catalogue and texts and policies and model and planned and city):
         raise Mistakes(wrong)
-    return Declared(read, found, catalogue, texts, *policies)
+    return Declared(read, found, catalogue, model, planned, city, texts, *policies)

@@ -94,7 +94,6 @@ class Supervisor:
 
     roles: list[Role]
     postgres: EmbeddedPostgres | None
-    say: object = None
     _stopping: bool = False
     _pipe: tuple[int, int] = field(default_factory=os.pipe)
 

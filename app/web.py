@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -13,11 +12,22 @@ from app import auth_api, status
 from app.auth import Auth
 from app.declared import Declared
 from app.identify import Identify, SafeHeaders
+from app.keeper import Follower, Keeper
+from app.worker import actions_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
 from core.errors import NotFound, Unavailable
 from core.http import Allow, Db, Json, Now, Open, install_errors
+from dispatch import api as dispatch_api
+from events import api as events_api
+from events.views import EventViews
+from gis import api as gis_api
+from gis.city import sample_city
+from gis.views import CityMap
+from ingest import http as telemetry
+from ingest.intake import Intake
+from iot import api as iot_api
 
 CSP = (
     "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -26,28 +36,33 @@ CSP = (
 )
 
 
-def build(declared: Declared, database: Database, clock: Clock) -> FastAPI:
-    """The application. Nothing is opened before its lifespan begins."""
-    auth = Auth(database, clock, declared.settings.web.session)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of."""
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await database.open()
-        try:
-            yield
-        finally:
-            await database.close()
+    declared: Declared
+    database: Database
+    clock: Clock
+    keeper: Keeper
+    follower: Follower
+    intake: Intake
 
+
+def build(parts: Parts) -> FastAPI:
+    """The application of a process whose parts are open."""
+    declared = parts.declared
+    auth = Auth(parts.database, parts.clock, declared.settings.web.session)
     app = FastAPI(
-        title="CityOps 一网统管", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
-        openapi_url=None, default_response_class=Json,
+        title="CityOps 一网统管", version="1", docs_url=None, redoc_url=None, openapi_url=None,
+        default_response_class=Json,
     )  # fmt: skip
     app.state.policy = declared.policy
-    app.state.database = database
-    app.state.clock = clock
+    app.state.database = parts.database
+    app.state.clock = parts.clock
     install_errors(app, declared.texts)
     app.include_router(auth_api.router(auth, declared.texts))
     add_status(app)
+    add_rooms(app, parts)
     add_api_end(app)
     app.add_middleware(
         Identify, auth=auth, policy=declared.policy, paths=declared.paths,
@@ -55,6 +70,25 @@ def build(declared: Declared, database: Database, clock: Clock) -> FastAPI:
     )  # fmt: skip
     app.add_middleware(SafeHeaders, csp={"Content-Security-Policy": CSP.format(hashes="")})
     return app
+
+
+def add_rooms(app: FastAPI, parts: Parts) -> None:
+    """Every room's routes under /api/v1."""
+    declared, follower = parts.declared, parts.follower
+    sources = iot_api.Sources(
+        lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
+    )
+    city_map = CityMap(sample_city, declared.settings.data / "tiles")
+    for router in (
+        iot_api.router(sources),
+        telemetry.router(parts.intake, declared.texts),
+        gis_api.router(city_map),
+    ):
+        app.include_router(router, prefix="/api/v1")
+    views = EventViews(parts.database, declared.texts, declared.settings.zone)
+    app.include_router(events_api.router(views))
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry)
+    app.include_router(dispatch_api.router(actions, declared.texts))
 
 
 def add_status(app: FastAPI) -> None:

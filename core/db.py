@@ -23,6 +23,7 @@ class Lock(IntEnum):
     ENGINE = 7_004
     TIMERS = 7_005
     ROLLUPS = 7_006
+    OUTBOX = 7_007
 
 
 Connection = AsyncConnection[TupleRow]

@@ -178,6 +178,13 @@ WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(chann
   AND time >= %(begin)s AND time < %(end)s
 ORDER BY device, channel, time
 
+-- name: latest_of_many
+-- The newest reading of each of these points, however old.
+SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality
+FROM latest
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
+ORDER BY device, channel
+
 -- name: all_gateways
 SELECT number, id, provenance, secret_hash FROM gateways ORDER BY number
 

@@ -125,6 +125,17 @@ async def recent_of_many(
     return Recent(*(np.array(column, kind) for column, kind in zip(rows, kinds, strict=True)))
 
 
+async def latest_of_many(
+    database: Database, devices: NDArray[np.int32], channels: NDArray[np.int16]
+) -> Recent:
+    """The newest stored reading of each of the points (devices[i], channels[i]), however old."""
+    rows = await _columns(
+        database, "latest_of_many", devices=devices.tolist(), channels=channels.tolist()
+    ) or ([],) * 5  # fmt: skip
+    kinds = (np.int32, np.int16, np.int64, np.float64, np.uint16)
+    return Recent(*(np.array(column, kind) for column, kind in zip(rows, kinds, strict=True)))
+
+
 async def _columns(database: Database, query: str, **params: object) -> Sequence[Sequence[object]]:
     """The columns of a query's rows; nothing when there are no rows."""
     async with (

@@ -1,0 +1,1 @@
+"""Measured figures: each module gives the numbers of one part."""

@@ -1,0 +1,75 @@
+"""The snapshots that a process keeps up to date: the registry, and what every point said last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.changes import Feed
+from core.db import Database, connect
+from iot import registry_store
+from iot.aggregate import Aggregates
+from iot.health import Health
+from iot.kinds import Catalogue
+from iot.log import BatchFeed
+from iot.registry import Registry
+
+Taken = Callable[[Registry], None]
+
+
+@dataclass(slots=True)
+class Keeper:
+    """`start`, then run `follow_registry` for ever; whoever holds a snapshot subscribes to `changed`."""
+
+    database: Database
+    catalogue: Catalogue
+    changed: list[Taken] = field(default_factory=list)
+    _registry: Registry | None = None
+    _feed: Feed | None = None
+
+    @property
+    def registry(self) -> Registry:
+        assert self._registry is not None, "start() comes first"
+        return self._registry
+
+    async def start(self) -> Registry:
+        self._feed = Feed(self.database)
+        await self._feed.start()
+        self._registry = await registry_store.load(self.database, self.catalogue)
+        return self._registry
+
+    async def follow_registry(self) -> None:
+        """Load the registry anew when somebody changed it, and tell everybody who holds a snapshot."""
+        assert self._feed is not None
+        async for group in self._feed.follow():
+            if any(change.topic == "registry" for change in group):
+                self._registry = await registry_store.load(self.database, self.catalogue, self.registry)
+                for take in self.changed:
+                    take(self._registry)
+
+
+@dataclass(slots=True)
+class Follower:
+    """A web process's view of the readings: last values and signs of life, from the batch log."""
+
+    dsn: str
+    keeper: Keeper
+    aggregates: Aggregates = field(init=False)
+    health: Health = field(init=False)
+    feed: BatchFeed = field(init=False)
+
+    async def start(self) -> None:
+        self.aggregates = Aggregates(self.keeper.registry)
+        self.health = Health(self.keeper.registry)
+        async with await connect(self.dsn) as connection:
+            await self.aggregates.load(connection)
+        self.health.take(self.aggregates.latest.batch())
+        self.feed = BatchFeed(self.dsn, self.aggregates.cursor)
+        self.keeper.changed += [self.aggregates.use, self.health.use]
+
+    async def follow(self) -> None:
+        """Take every batch; only the last values are kept, hours are the worker's affair."""
+        async for group in self.feed.follow():
+            for logged in group:
+                self.aggregates.latest.add(logged.batch)
+                self.health.take(logged.batch)

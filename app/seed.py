@@ -1,0 +1,122 @@
+"""The first start: credentials, and the demonstration scene with its history. Every step may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.auth import QUERIES, Auth, secret_hash
+from app.credentials import Credentials, ensure
+from app.declared import Declared
+from core.batch import Batch
+from core.clock import Clock
+from core.db import Database, connect
+from dispatch import store as dispatch_store
+from iot import registry_store
+from iot.log import newest
+from iot.partitions import ReadingsTable
+from iot.readings import Mark, Store
+from iot.registry import Registry
+from simulators.scene import Scene
+
+#: Users of a first start: roles, and the name that people see.
+USERS: dict[str, tuple[list[str], str]] = {
+    "operator": (["duty_operator", "dispatcher"], "值班员"),
+    "leader": (["shift_leader", "duty_leader"], "值班长"),
+    "viewer": (["viewer"], "大屏"),
+    "responder": (["responder"], "处置人员"),
+    "simulator": (["simulator"], "模拟器"),
+    "admin": (["admin"], "系统管理员"),
+}
+#: A gateway for whoever wants to try one at once.
+TRIAL_GATEWAY = "gateway-1"
+ROWS_AT_ONCE = 200_000
+
+
+@dataclass(slots=True)
+class Seed:
+    """Makes a database ready to run on. `say` tells who waits what is being done."""
+
+    declared: Declared
+    database: Database
+    clock: Clock
+    say: Callable[[str], None]
+
+    async def credentials(self, scene: Scene | None) -> Credentials:
+        """Users, gateways and their secrets; the file is written before the database knows them."""
+        rows = scene.gateways() if scene else []
+        found, _, _ = ensure(
+            self.declared.settings.data, list(USERS), [TRIAL_GATEWAY, *(row.id for row in rows)]
+        )
+        auth = Auth(self.database, self.clock, self.declared.settings.web.session)
+        known = {row["id"] for row in await self.database.fetch(QUERIES["list_users"])}
+        crew = next((row["id"] for row in scene.crews() if row.get("responder")), "") if scene else ""
+        for user, (roles, name) in USERS.items():
+            if user not in known:
+                own = crew if user == "responder" else ""
+                await auth.put_user(user, name, found.users[user], roles, crew=own)
+        now_us = self.clock.now_us()
+        provenance = {row.id: row.provenance for row in rows}
+        async with self.database.transaction() as connection:
+            for gateway, secret in found.gateways.items():
+                await registry_store.put_gateway(
+                    connection, gateway, now_us,
+                    secret_hash=secret_hash(secret), provenance=provenance.get(gateway, "real"),
+                )  # fmt: skip
+        return found
+
+    async def scene(self, scene: Scene) -> None:
+        """Devices, crews and departments of the scene."""
+        now_us = self.clock.now_us()
+        async with self.database.transaction() as connection:
+            await registry_store.put_devices(connection, scene.rows(), self.declared.catalogue, now_us)
+            await dispatch_store.put_departments(connection, scene.departments(), now_us)
+            await dispatch_store.put_crews(connection, scene.crews(), now_us)
+            await dispatch_store.put_duty_list(connection, scene.duties(), now_us)
+
+    async def history(self, scene: Scene, now_us: int) -> int:
+        """Back-fill what the scene's devices said before now; the number of readings. Done once a database."""
+        settings = self.declared.settings
+        async with await connect(self.database.dsn) as connection:
+            table = ReadingsTable(settings.store.partition)
+            await table.prepare(connection, settings.database.timescale)
+            if await newest(connection):
+                return 0
+        self.say("back-filling the history of the scene")
+        registry = await registry_store.load(self.database, self.declared.catalogue)
+        store = Store(self.database.dsn, table, "seed", "seed")
+        await store.connect()
+        store.use(registry)
+        stored = 0
+        try:
+            for number, batch in enumerate(batches(scene, registry, now_us)):
+                done = await store.commit(batch, [], now_us, Mark("seed", number + 1), history=True)
+                stored += len(done.logged.batch) if done.logged else 0
+        finally:
+            await store.close()
+        return stored
+
+
+def batches(scene: Scene, registry: Registry, now_us: int) -> Iterator[Batch]:
+    """The scene's history in batches of some `ROWS_AT_ONCE` rows."""
+    parts: list[Batch] = []
+    rows = 0
+    for name, channel_name, times, values in scene.history(now_us):
+        device = registry.devices[name]
+        channel = registry.channel(device, channel_name)
+        if channel is None or not len(times):
+            continue
+        parts.append(
+            Batch.of(
+                device=device.number, channel=channel.number, time_us=times, received_us=np.int64(now_us),
+                value=values, gateway=registry.gateways[device.gateway].number,
+            )
+        )  # fmt: skip
+        rows += len(times)
+        if rows >= ROWS_AT_ONCE:
+            yield Batch.concat(parts)
+            parts, rows = [], 0
+    if parts:
+        yield Batch.concat(parts)

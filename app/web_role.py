@@ -1,0 +1,90 @@
+"""The role `web`: HTTP, WebSocket, pages, and a pipeline of its own for readings that come over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+
+from app.declared import Declared
+from app.keeper import Follower, Keeper
+from app.web import Parts, build
+from app.worker import limits_of
+from core.clock import Clock
+from core.db import Database
+from core.metrics import Metrics
+from core.role import Heartbeat
+from ingest.assemble import Assembler
+from ingest.intake import Intake
+from ingest.pipeline import Pipeline
+from ingest.spool import Spool
+from iot.partitions import ReadingsTable
+from iot.readings import Store
+
+
+class Web:
+    """Everything of the role. `run` never returns by itself."""
+
+    def __init__(self, declared: Declared, dsn: str, run_id: str, clock: Clock) -> None:
+        self.declared = declared
+        self.dsn = dsn
+        self.run_id = run_id
+        self.clock = clock
+        self.metrics = Metrics()
+        settings = declared.settings
+        self.database = Database(dsn, settings.database.pool)
+        self.keeper = Keeper(self.database, declared.catalogue)
+        self.spool = Spool(settings.data / "spool" / "web", settings.ingest.spool_bytes)
+
+    async def run(self) -> None:
+        await self.database.open()
+        await self.keeper.start()
+        follower = Follower(self.dsn, self.keeper)
+        await follower.start()
+        intake = Intake(self.declared.settings.ingest.queue_readings)
+        pipeline = self._pipeline(intake)
+        app = build(Parts(self.declared, self.database, self.clock, self.keeper, follower, intake))
+        server = Server(self._config(app))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(pipeline.run())
+                tasks.create_task(self.keeper.follow_registry())
+                tasks.create_task(follower.follow())
+                tasks.create_task(self._heartbeat().beat_for_ever())
+                tasks.create_task(server.serve())
+        finally:
+            await pipeline.store.close()
+            self.spool.close()
+            await self.database.close()
+
+    def _pipeline(self, intake: Intake) -> Pipeline:
+        """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
+        limits = limits_of(self.declared)
+        table = ReadingsTable(self.declared.settings.store.partition)
+        store = Store(self.dsn, table, self.run_id, "web")
+        assembler = Assembler(self.keeper.registry, limits)
+        pipeline = Pipeline(intake, store, assembler, self.spool, self.clock, self.metrics)
+        self.keeper.changed.append(lambda registry: pipeline.use(Assembler(registry, limits)))
+        return pipeline
+
+    def _config(self, app: object) -> uvicorn.Config:
+        web = self.declared.settings.web
+        return uvicorn.Config(
+            app, host=web.bind, port=web.port, log_level="warning", access_log=False,  # type: ignore[arg-type]
+            ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False, timeout_graceful_shutdown=3,
+        )  # fmt: skip
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.database, self.clock, self.metrics, "web", self.run_id,
+            lambda: {"spool_bytes": self.spool.size, "lag_s": 0.0},
+        )  # fmt: skip
+
+
+class Server(uvicorn.Server):
+    """Signals are the role's affair, not the server's."""
+
+    def capture_signals(self) -> object:  # type: ignore[override]
+        from contextlib import nullcontext
+
+        return nullcontext()

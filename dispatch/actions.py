@@ -1,0 +1,597 @@
+"""What people and our own rules do to cases and orders: one transaction, one lock, one policy question, one log line.
+
+`Actions.act_on_case` and `act_on_order` are what the edge calls. Steps that follow by rule (an accepted order is an
+accepted case, a finished one is a report of completion) happen in the same transaction, each with its own log line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError
+
+from core import changes
+from core.access import Policy, Scope
+from core.actor import Actor, system
+from core.changes import Change
+from core.clock import SECOND_US, to_datetime
+from core.db import DictConnection
+from core.errors import Invalid, NotAllowed, SensorsDisagree
+from core.schema import Declared
+from dispatch import cases, closure, due, orders, recommend, store, views
+from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
+from dispatch.city import City
+from dispatch.closure import Objection
+from dispatch.incident import Incident
+from dispatch.joints_source import Incidents, Readings
+from dispatch.limits import Limit
+from dispatch.machine import OF_THE_CLOCK, LogLine
+from dispatch.messages import Message
+from dispatch.orders import DONE, LIVE, Order, OrderAction, OrderState
+from dispatch.plans import CrewNeed, Plan, Plans
+from dispatch.recommend import Candidate, Need, Way, told
+from dispatch.travel import Blocked, Travel
+
+DESK = system("desk")
+SENSORS = system("sensors")
+#: Readings this far before the work ended are looked at too, for "since when".
+LOOK_BACK_US = 600 * SECOND_US
+
+
+class Rules(Protocol):
+    """The settings that bound what happens by rule; `core.settings.DispatchSettings` has them."""
+
+    @property
+    def auto(self) -> bool: ...
+    @property
+    def auto_per_hour(self) -> int: ...
+    @property
+    def observation_at_most(self) -> float: ...
+    @property
+    def accept_within(self) -> float: ...
+    @property
+    def position_max_age(self) -> float: ...
+
+
+@dataclass(slots=True)
+class Work:
+    """One transaction's work: the connection, the moment, and the news that its last step publishes."""
+
+    connection: DictConnection
+    now_us: int
+    news: list[Change] = field(default_factory=list)
+
+    async def publish(self) -> None:
+        unique = {(change.topic, change.key): change for change in self.news}
+        await changes.append(self.connection, list(unique.values()), self.now_us)
+        self.news.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a case's own sensors say. `watched` 0: none of them is named by the plan, a collector must look."""
+
+    objections: tuple[Objection, ...]
+    waiting: tuple[str, ...]
+    watched: int
+
+
+class CaseFields(Declared):
+    """What an action on a case may carry; each uses its own part of it."""
+
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    result: str = ""
+    kind: str = ""
+    amount: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    granted: bool | None = None
+    application: int = 0
+    department: str = ""
+    lead: str = ""
+    assisting: Annotated[list[str], Field(max_length=20)] = []
+    code: str = ""
+    limit: Limit | None = None
+    satisfied: bool | None = None
+    overrule: Annotated[str, Field(max_length=2000)] = ""
+
+
+class OrderFields(Declared):
+    """What an action on an order may carry."""
+
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    overrule: Annotated[str, Field(max_length=2000)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReport:
+    """A report that somebody enters: where, what, from whom. WGS 84 degrees."""
+
+    source: Source
+    code: str
+    title: str
+    lon: float
+    lat: float
+    place: str = ""
+    area: str = ""
+    priority: int = 3
+    level: int = 4
+    domain: str = ""
+    incident: str = ""
+    provenance: str = "real"
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """The services of this room; made once in `app.wiring`."""
+
+    policy: Policy
+    plans: Plans
+    city: City
+    incidents: Incidents
+    readings: Readings
+    travel: Travel
+    rules: Rules
+    zone: ZoneInfo
+
+    # -- what the edge calls --------------------------------------------------------------------------------
+
+    async def act_on_case(
+        self, connection: DictConnection, id_: str, action: str, actor: Actor, now_us: int, **fields: object
+    ) -> views.Shown:
+        """Do an action to a case with the fields of `CaseFields`; the case as the API shows it.
+
+        Raises `NotFound`, `NotAllowed`, `WrongState` with the allowed actions, `Invalid`, `SensorsDisagree`.
+        """
+        asked = checked(CaseFields, fields)
+        work = Work(connection, now_us)
+        case = await store.lock_case(connection, id_)
+        department = asked.department or own_department(actor, case)
+        self.require(actor, f"case.{_known(action, CaseAction)}", Scope(case.area, department))
+        ask = self._ask(asked, actor, department, now_us)
+        if action == CaseAction.DECIDE and case.pending:
+            row = self.city.require_approver(case, case.pending, actor)
+            ask = replace(ask, approvals_needed=row.reviewers)
+        if action == CaseAction.CLOSE or (action == CaseAction.CHECK and ask.result == "pass"):
+            ask = await self._verified(work, case, ask, actor, asked.overrule)
+        await self.step_case(work, case, action, ask)
+        await work.publish()
+        return await views.case(connection, id_, now_us)
+
+    def _ask(self, asked: CaseFields, actor: Actor, department: str, now_us: int) -> Ask:
+        limit = asked.limit
+        if asked.code and limit is None:
+            limit = self.city.limit_of(self.city.known(asked.code))
+        return Ask(
+            actor.id, now_us, asked.reason, asked.result, asked.kind, asked.amount, asked.granted,
+            asked.application, department, asked.lead, tuple(asked.assisting), asked.code, limit, asked.satisfied,
+        )  # fmt: skip
+
+    async def act_on_order(
+        self, connection: DictConnection, id_: str, action: str, actor: Actor, now_us: int, **fields: object
+    ) -> views.Shown:
+        """Do an action to an order with the fields of `OrderFields`; the order as the API shows it.
+
+        A crew acts on its own orders only. Raises as `act_on_case`.
+        """
+        asked = checked(OrderFields, fields)
+        work = Work(connection, now_us)
+        case = await store.lock_case(connection, (await store.find_order(connection, id_)).case)
+        order = await store.lock_order(connection, id_)
+        scope = Scope(case.area, order.department, order.crew)
+        self.require(actor, f"order.{_known(action, OrderAction)}", scope)
+        reason = asked.reason
+        if action == OrderAction.FINISH:
+            reason = await self._agreed(work, case, order, actor, asked.overrule)
+        await self.step_order(work, order, action, actor.id, reason)
+        await work.publish()
+        return await views.order(connection, order.id, now_us)
+
+    async def report(
+        self, connection: DictConnection, report: NewReport, actor: Actor, now_us: int, key: str = ""
+    ) -> views.Shown:
+        """Enter a report. `key` (of the sender) makes a repeat the same case."""
+        self.require(actor, "case.create", Scope(report.area))
+        work = Work(connection, now_us)
+        limit = self.city.limit_of(self.city.known(report.code))
+        case = Case(
+            id=store.natural_id("case", report.source, key or f"{actor.id}:{now_us}", report.code),
+            number=await store.take_number(connection, "AJ", now_us, self.zone),
+            code=report.code,
+            source=report.source,
+            state=CaseState.REPORTED,
+            incident=report.incident,
+            incident_type="",
+            domain=report.domain,
+            title={"text": report.title},
+            priority=report.priority,
+            level=report.level,
+            provenance=report.provenance,
+            lon=report.lon,
+            lat=report.lat,
+            place=report.place,
+            area=report.area,
+            limit=limit,
+            reported_us=now_us,
+            since_us=now_us,
+            drill=report.provenance == "drill",
+            times_us={"reported": now_us},
+        )
+        await self.open_case(work, case, actor.id)
+        await work.publish()
+        return await views.case(connection, case.id, now_us)
+
+    async def order_crew(
+        self, connection: DictConnection, case_id: str, crew: str, actor: Actor, now_us: int, *, send: bool
+    ) -> views.Shown:
+        """A person proposes, or sends, a crew to a case. A crew that cannot go is refused with its shortfalls."""
+        work = Work(connection, now_us)
+        case = await store.lock_case(connection, case_id)
+        self.require(actor, "order.create", Scope(case.area, case.lead_department))
+        ranked = await self.rank(work, case)
+        chosen = next((each for each in ranked if each.crew == crew), None)
+        if chosen is None or not chosen.able:
+            why = list(chosen.barred) if chosen else [told("skills_missing", skills=[])]
+            raise Invalid("dispatch.error.crew_cannot_go", field="crew", crew=crew, why=why)
+        order = await self.propose(work, case, chosen, actor.id)
+        if send:
+            order = await self.step_order(work, order, OrderAction.SEND, actor.id)
+        await work.publish()
+        return await views.order(connection, order.id, now_us)
+
+    async def recommend(
+        self, connection: DictConnection, case_id: str, actor: Actor, now_us: int
+    ) -> list[Candidate]:
+        """Crews for a case, ranked, with reasons and shortfalls."""
+        case = await store.find_case(connection, case_id)
+        self.require(actor, "case.read", Scope(case.area, own_department(actor, case)))
+        return await self.rank(Work(connection, now_us), case)
+
+    async def move_crew(
+        self,
+        connection: DictConnection,
+        crew: str,
+        actor: Actor,
+        place: tuple[float, float],
+        at_us: int,
+        now_us: int,
+    ) -> None:
+        """A crew's own position; an older one than known changes nothing."""
+        self.require(actor, "crew.position", Scope(crew=crew))
+        moved = await store.run(
+            connection, "move_crew",
+            id=crew, lon=place[0], lat=place[1], at=to_datetime(min(at_us, now_us)), now=to_datetime(now_us),
+        )  # fmt: skip
+        if moved:
+            await changes.append(connection, [Change("crews", crew)], now_us)
+
+    async def hold(
+        self, connection: DictConnection, actor: Actor, now_us: int, *, on: bool, reason: str
+    ) -> None:
+        """The *hold all* switch: while it is on no order leaves by rule."""
+        self.require(actor, "dispatch.hold")
+        await store.run(
+            connection, "set_switch",
+            name="hold_all", on=on, by=actor.id, now=to_datetime(now_us), reason=reason,
+        )  # fmt: skip
+        await changes.append(connection, [Change("orders", "hold_all", {"on": on})], now_us)
+
+    def require(self, actor: Actor, action: str, scope: Scope = Scope()) -> None:  # noqa: B008 - frozen
+        """Our own rules may; everybody else asks the policy. Raises `NotAllowed`."""
+        if actor.id.startswith("system:") and actor.roles == {"system"}:
+            return
+        self.policy.require(actor, action, scope)
+
+    # -- steps, each with its consequences ------------------------------------------------------------------
+
+    async def open_case(self, work: Work, case: Case, by: str) -> bool:
+        """Store a new case; False when it exists already."""
+        line = LogLine(work.now_us, by, "report", "", case.state, "", {"source": case.source})
+        made = await store.insert_case(work.connection, case, line)
+        if made:
+            await self._set_case_deadlines(work, case)
+            work.news.append(Change("cases", case.id, {"state": case.state}))
+            if case.incident:
+                await self.incidents.case_opened(work.connection, case.incident, case.id, DESK, work.now_us)
+        return made
+
+    async def step_case(self, work: Work, case: Case, action: str, ask: Ask) -> Case:
+        """One step of a case and what follows from it by rule."""
+        after, line = cases.act(case, action, ask, self.city.calendar)
+        await store.save_case(work.connection, case, after, line, self.city)
+        await self._set_case_deadlines(work, after)
+        work.news.append(Change("cases", case.id, {"state": after.state}))
+        return await self._after_case(work, case, after, action)
+
+    async def _after_case(self, work: Work, before: Case, case: Case, action: str) -> Case:
+        """What follows by rule.
+
+        Completion asks for the check; what ends or goes back calls its crews back; a closed case may end its incident.
+        """
+        if action == CaseAction.FEED_BACK and case.state == CaseState.FED_BACK and self._sensors(case):
+            return await self.step_case(work, case, CaseAction.CHECK, Ask(SENSORS.id, work.now_us))
+        withdrawn = case.state in (
+            CaseState.VOID,
+            CaseState.CLOSED,
+            CaseState.REGISTERED,
+            CaseState.SUSPENDED,
+        )
+        if withdrawn and before.state != case.state:
+            await self._recall_all(work, case, action)
+        if case.incident and case.state not in cases.OPEN and before.state in cases.OPEN:
+            by = SENSORS if case.state == CaseState.CLOSED else DESK
+            await self.incidents.case_closed(work.connection, case.incident, case.id, by, work.now_us)
+        return case
+
+    async def step_order(self, work: Work, order: Order, action: str, by: str, reason: str = "") -> Order:
+        """One step of an order and what follows from it by rule."""
+        after, line = orders.act(order, action, by, work.now_us, reason)
+        await store.save_order(work.connection, after, line)
+        await store.set_deadlines(
+            work.connection, "order", order.id, due.of_order(after, self.rules.accept_within)
+        )
+        work.news += [
+            Change("orders", order.id, {"state": after.state}),
+            Change("cases", order.case),
+            Change("crews", order.crew),
+        ]
+        if action == OrderAction.SEND:
+            await self._tell_crew(work, after, "order_sent")
+        elif action == OrderAction.RECALL and order.state in LIVE:
+            await self._tell_crew(work, after, "order_recalled")
+        elif action == OrderAction.ACCEPT:
+            await self._case_accepted(work, after, by)
+        elif action == OrderAction.FINISH:
+            await self._case_fed_back(work, after, by)
+        return after
+
+    async def _case_accepted(self, work: Work, order: Order, by: str) -> None:
+        """A crew that accepted speaks for its department."""
+        case = await store.lock_case(work.connection, order.case)
+        part = next(
+            (p for p in case.parts if p.department == order.department and p.accepted_us is None), None
+        )
+        if part and case.state in cases.WITH_DEPARTMENT:
+            await self.step_case(
+                work, case, CaseAction.ACCEPT, Ask(by, work.now_us, department=part.department)
+            )
+
+    async def _case_fed_back(self, work: Work, order: Order, by: str) -> None:
+        """The last crew that finished reports completion for the lead department."""
+        case = await store.lock_case(work.connection, order.case)
+        others = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
+        busy = any(o.state in LIVE for o in others)
+        if busy or case.state != CaseState.HANDLING or case.pending or not case.lead or not case.lead.open:
+            return
+        detail = {"order": order.number, **({"overruled": order.overruled} if order.overruled else {})}
+        ask = Ask(by, work.now_us, department=case.lead_department, detail=detail)
+        await self.step_case(work, case, CaseAction.FEED_BACK, ask)
+
+    async def _recall_all(self, work: Work, case: Case, why: str) -> None:
+        for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
+            if order.state not in DONE:
+                await self.step_order(work, order, OrderAction.RECALL, DESK.id, f"case {why}")
+
+    async def _tell_crew(self, work: Work, order: Order, message: str) -> None:
+        told_ = {
+            "key": f"dispatch.message.{message}",
+            "params": {"number": order.number, "place": order.place},
+        }
+        await store.put_message(
+            work.connection,
+            Message(
+                f"{order.id}:{message}", "app", f"crew:{order.crew}", "order", order.id,
+                {"message": told_, "level": order.level}, order.provenance,
+            ),
+            work.now_us,
+        )  # fmt: skip
+
+    async def _set_case_deadlines(self, work: Work, case: Case) -> None:
+        await store.set_deadlines(
+            work.connection, "case", case.id, due.of_case(case, self.city, self._observe_s(case))
+        )
+
+    # -- crews ----------------------------------------------------------------------------------------------
+
+    async def rank(self, work: Work, case: Case, exclude: frozenset[str] = frozenset()) -> list[Candidate]:
+        """Crews for a case as they are now, ranked."""
+        need = self.need(case, exclude)
+        found = [crew for crew in await store.crews(work.connection) if crew.skills & need.skills]
+        spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
+        blocked = await self.blocked(work.connection)
+        seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
+        ways = {
+            crew.id: Way(travel_s, self.travel.network, age_s)
+            for crew, (_, age_s), travel_s in zip(found, spots, seconds, strict=True)
+        }
+        return recommend.rank(need, found, ways, work.now_us)
+
+    async def blocked(self, connection: DictConnection) -> list[Blocked]:
+        """What open cases keep roads from being driven: water on the road, a hole in it, a cordon."""
+        widths = {plan.key: plan.decl.blocks_m for plan in self.plans.by_key.values() if plan.decl.blocks_m}
+        found = await store.rows(connection, "places_of_plans", plans=list(widths))
+        return [Blocked(row["lon"], row["lat"], widths[row["plan"]]) for row in found]
+
+    def need(self, case: Case, exclude: frozenset[str] = frozenset()) -> Need:
+        """What the case's plan asks of a crew; without a plan any crew of the lead department will do."""
+        wanted = self.crew_need(case)
+        return Need(
+            skills=frozenset(wanted.skills) if wanted else frozenset({"general"}),
+            equipment=frozenset(wanted.equipment) if wanted else frozenset(),
+            members=wanted.members if wanted else 1,
+            arrive_s=wanted.arrive if wanted else None,
+            department=case.lead_department,
+            provenance=case.provenance,
+            exclude=exclude,
+        )
+
+    async def propose(
+        self, work: Work, case: Case, chosen: Candidate, by: str, task: str = "handle"
+    ) -> Order:
+        """A proposed order for a crew. The database refuses a second live one for the same task."""
+        before = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
+        attempt = 1 + sum(1 for order in before if order.task == task)
+        wanted = self.crew_need(case)
+        crew = (await store.crews(work.connection, chosen.crew))[0]
+        order = Order(
+            id=store.natural_id("order", case.id, task, attempt),
+            number=await store.take_number(work.connection, "GD", work.now_us, self.zone),
+            case=case.id,
+            incident=case.incident,
+            crew=chosen.crew,
+            department=case.lead_department or crew.department,
+            task=task,
+            attempt=attempt,
+            state=OrderState.PROPOSED,
+            priority=case.priority,
+            level=case.level,
+            provenance=case.provenance,
+            lon=case.lon,
+            lat=case.lat,
+            place=case.place,
+            created_us=work.now_us,
+            proposed_by=by,
+            arrive_by_us=work.now_us + round(wanted.arrive * SECOND_US) if wanted else None,
+            travel_s=chosen.travel_s,
+            why=(*chosen.reasons, *chosen.shortfalls),
+            times_us={"proposed": work.now_us},
+        )
+        line = LogLine(work.now_us, by, "propose", "", order.state, "", {"crew": order.crew})
+        await store.insert_order(work.connection, order, line)
+        work.news += [Change("orders", order.id, {"state": order.state}), Change("cases", case.id)]
+        return order
+
+    def plan(self, case: Case) -> Plan | None:
+        return self.plans.get(case.plan)
+
+    def plan_of(self, incident: Incident) -> Plan | None:
+        """The plan that the incident's type names, else the one that names the type."""
+        return self.plans.get(incident.plan) or self.plans.for_incident(incident.type)
+
+    def crew_need(self, case: Case) -> CrewNeed | None:
+        plan = self.plan(case)
+        return plan.decl.crew if plan else None
+
+    # -- sensors --------------------------------------------------------------------------------------------
+
+    def _sensors(self, case: Case) -> bool:
+        plan = self.plan(case)
+        return bool(case.incident and plan and plan.decl.close.sensors)
+
+    def _observe_s(self, case: Case) -> float | None:
+        plan = self.plan(case)
+        if plan is None or not self._sensors(case):
+            return None
+        return min(plan.decl.close.observe, self.rules.observation_at_most)
+
+    async def listen(self, work: Work, case: Case, from_us: int | None = None) -> Verdict:
+        """What the case's own sensors say now, or have said since a moment."""
+        plan = self.plan(case)
+        incident = await self.incidents.get(work.connection, case.incident) if case.incident else None
+        if plan is None or incident is None or not plan.decl.close.sensors:
+            return Verdict((), (), 0)
+        since_us = work.now_us if from_us is None else from_us
+        points = await self.readings.series(incident.points, since_us - LOOK_BACK_US, work.now_us)
+        conditions = plan.decl.close.sensors
+        watched = len({(s.device, s.channel) for s, _, _ in closure.watched(conditions, points)})
+        if from_us is None:
+            return Verdict(tuple(closure.objections(conditions, points, work.now_us)), (), watched)
+        return Verdict(
+            tuple(closure.objections_within(conditions, points, from_us, work.now_us)),
+            tuple(closure.not_yet_heard(conditions, points, from_us)),
+            watched,
+        )
+
+    async def _agreed(self, work: Work, case: Case, order: Order, actor: Actor, overrule: str) -> str:
+        """The reason with which somebody overruled the sensors, empty when they agree. Raises `SensorsDisagree`."""
+        if order.state not in orders.ON_SITE:
+            return ""
+        verdict = await self.listen(work, case)
+        if not verdict.objections:
+            return ""
+        if not overrule:
+            shown = [each.shown() for each in verdict.objections]
+            raise SensorsDisagree(order.state, [OrderAction.REQUEST_SUPPORT, OrderAction.RECALL], shown)
+        self.require(actor, "order.overrule", Scope(case.area, order.department, order.crew))
+        return overrule
+
+    async def _verified(self, work: Work, case: Case, ask: Ask, actor: Actor, overrule: str) -> Ask:
+        """The same question before a case passes its check or closes."""
+        if case.state not in (CaseState.FED_BACK, CaseState.CHECKING):
+            return ask
+        verdict = await self.listen(work, case)
+        if not verdict.objections or case.overruled:
+            return ask
+        if not overrule:
+            shown = [each.shown() for each in verdict.objections]
+            raise SensorsDisagree(case.state, [CaseAction.CHECK, CaseAction.FORCE_CLOSE], shown)
+        self.require(actor, "case.overrule", Scope(case.area, case.lead_department))
+        return replace(
+            ask, detail={**ask.detail, "overruled": overrule, "objections": len(verdict.objections)}
+        )
+
+
+FieldsT = TypeVar("FieldsT", bound=Declared)
+
+
+def checked(model: type[FieldsT], fields: Mapping[str, object]) -> FieldsT:
+    """The fields of an action. Raises `Invalid` that names the first wrong one."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as wrong:
+        where = ".".join(str(part) for part in wrong.errors()[0]["loc"])
+        raise Invalid(field=where) from None
+
+
+def own_department(actor: Actor, case: Case) -> str:
+    """The department for which an actor speaks: its own one that is a party, else the lead."""
+    if not actor.departments:
+        return case.lead_department
+    mine = [part.department for part in case.parts if part.department in actor.departments]
+    if not mine:
+        raise NotAllowed(
+            "dispatch.error.not_a_party", action="case", department=", ".join(sorted(actor.departments))
+        )
+    return mine[0]
+
+
+def _known(action: str, actions: type[CaseAction | OrderAction]) -> str:
+    """The action itself. Raises `Invalid` for a word that is none; `expire` is the clock's, not a person's."""
+    if action not in set(actions) or action in OF_THE_CLOCK:
+        raise Invalid("dispatch.error.unknown_action", field="action", action=action)
+    return action
+
+
+def case_of_incident(incident: Incident, plan: Plan | None, limit: Limit, number: str, now_us: int) -> Case:
+    """The case that our rules open for an incident, as reported by our own sensors."""
+    return Case(
+        id=store.natural_id("case", incident.id, incident.code),
+        number=number,
+        code=incident.code,
+        source=Source.IOT,
+        state=CaseState.REPORTED,
+        incident=incident.id,
+        incident_type=incident.type,
+        domain=incident.domain,
+        title=incident.title,
+        priority=incident.priority,
+        level=incident.level,
+        provenance=incident.provenance,
+        lon=incident.lon,
+        lat=incident.lat,
+        place=incident.place,
+        area=incident.area,
+        limit=plan.decl.limit if plan and plan.decl.limit else limit,
+        reported_us=now_us,
+        since_us=now_us,
+        drill=incident.provenance == "drill",
+        plan=plan.key if plan else "",
+        times_us={"reported": now_us},
+    )
+
+
+def nobody(candidates: list[Candidate]) -> Mapping[str, object]:
+    """Why no crew goes, as a text with its most frequent reasons."""
+    reasons = recommend.shortage(candidates).reasons[:3]
+    return told("nobody", reasons=[{"key": key, "n": n} for key, n in reasons])

@@ -1,0 +1,244 @@
+"""A group of facts → what an incident says: level, priority, place, causes, and an explanation from the evidence."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cel
+
+from core.clock import SECOND_US
+from events.correlate import Correlator, Fact, Group
+from events.rules import RuleSet
+from events.sentence import Ref, sentence
+from events.types import Evidence, IncidentType
+from iot.registry import Device, Registry
+
+#: The worst provenance of the evidence is the incident's.
+PROVENANCES = ("real", "recorded", "simulated", "drill")
+#: Readings shown before the first evidence began.
+BEFORE_US = 15 * 60 * SECOND_US
+CANDIDATES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the evidence says at this moment."""
+
+    score: float
+    parts: Mapping[str, float]
+    sure: bool
+    level: int
+    priority: int
+    provenance: str
+    started_us: int
+    lon: float
+    lat: float
+    zone: str
+    area: str
+    asset: str
+    standing: bool
+    ended_us: int | None
+    causes: list[dict[str, object]] = field(default_factory=list)
+    explanation: dict[str, object] = field(default_factory=dict)
+
+
+class Assessor:
+    """Knows rules and devices, so that evidence has names and units."""
+
+    def __init__(self, rules: RuleSet, registry: Registry) -> None:
+        self._rules = rules.by_key
+        self._registry = registry
+        self._conditions: dict[str, cel.Program] = {}
+
+    def assess(self, correlator: Correlator, group: Group) -> Assessment:
+        type_ = correlator.types[group.type]
+        facts = {fact_id: correlator.facts[fact_id] for fact_id in group.members}
+        score = correlator.score(group)
+        anchors = [facts[fact_id] for fact_id in group.anchors]
+        level = min(fact.level for fact in anchors)
+        causes = self._causes(anchors)
+        best = anchors[0] if not causes else facts[str(causes[0]["fact"])]
+        lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
+        ends = [fact.end_us for fact in anchors]
+        standing = any(end is None for end in ends)
+        return Assessment(
+            score=score.total,
+            parts=score.parts,
+            sure=score.total >= type_.sure,
+            level=level,
+            priority=self._priority(type_, group, facts, score.total, level),
+            provenance=max((fact.provenance for fact in facts.values()), key=PROVENANCES.index),
+            started_us=min(fact.onset_us for fact in anchors),
+            lon=lon,
+            lat=lat,
+            zone=best.place.zone,
+            area=best.place.area,
+            asset=best.place.asset,
+            standing=standing,
+            ended_us=None if standing else max(end for end in ends if end is not None),
+            causes=causes,
+            explanation=self._explain(type_, group, facts, score.parts, causes),
+        )
+
+    # -- level and priority --------------------------------------------------------------------------------
+
+    def _priority(
+        self, type_: IncidentType, group: Group, facts: Mapping[str, Fact], score: float, level: int
+    ) -> int:
+        """The most urgent of the declared priorities whose condition holds."""
+        points: dict[str, float] = defaultdict(float)
+        for fact_id, key in group.members.items():
+            points[key] += 1.0
+            points[facts[fact_id].what] += 1.0
+        devices = [self._registry.devices.get(fact.place.device) for fact in facts.values()]
+        names = {
+            "level": float(level),
+            "score": score,
+            "points": {evidence.key: points[evidence.key] for evidence in type_.evidence},
+            "rules": {fact.what: points[fact.what] for fact in facts.values()},
+            "peak": {fact.what: fact.peak for fact in facts.values()},
+            "params": {name: float(value) for name, value in _params(devices).items()},
+        }
+        return min(
+            [type_.priority, *(raised.priority for raised in type_.raises if self._holds(raised.when, names))]
+        )
+
+    def _holds(self, condition: str, names: dict[str, object]) -> bool:
+        program = self._conditions.get(condition)
+        if program is None:
+            program = self._conditions[condition] = cel.compile(condition)
+        try:
+            return program.execute(names) is True
+        except (RuntimeError, TypeError, ValueError):
+            return False  # it asks for something that nobody here has
+
+    # -- causes --------------------------------------------------------------------------------------------
+
+    def _causes(self, anchors: list[Fact]) -> list[dict[str, object]]:
+        """Candidate places: where the evidence is strongest and earliest, with what that is worth."""
+        first = min(fact.onset_us for fact in anchors)
+        weights = {fact.id: _strength(fact, first) for fact in anchors}
+        total = sum(weights.values())
+        by_place: dict[str, tuple[float, Fact]] = {}
+        for fact in anchors:
+            key = fact.place.asset or fact.place.device or fact.id
+            weight, best = by_place.get(key, (0.0, fact))
+            strongest = best if weights[best.id] >= weights[fact.id] else fact
+            by_place[key] = (weight + weights[fact.id], strongest)
+        ranked = sorted(by_place.values(), key=lambda each: (-each[0], each[1].id))[:CANDIDATES]
+        return [
+            {
+                "fact": fact.id, "asset": fact.place.asset, "device": fact.place.device,
+                "name": self._name(fact), "lon": fact.place.lon, "lat": fact.place.lat,
+                "probability": round(weight / total, 3), "why": sentence("explain.cause.strongest", [_ref(fact)]),
+            }
+            for weight, fact in ranked
+        ]  # fmt: skip
+
+    def _name(self, fact: Fact) -> dict[str, str]:
+        device = self._registry.devices.get(fact.place.device)
+        return dict(device.name) if device else {"zh": fact.place.device, "en": fact.place.device}
+
+    # -- explanation ---------------------------------------------------------------------------------------
+
+    def _explain(
+        self,
+        type_: IncidentType,
+        group: Group,
+        facts: Mapping[str, Fact],
+        parts: Mapping[str, float],
+        causes: list[dict[str, object]],
+    ) -> dict[str, object]:
+        first = min((facts[fact_id] for fact_id in group.anchors), key=lambda fact: (fact.onset_us, fact.id))
+        why = [
+            self._say_evidence(type_, evidence, group, facts, parts.get(evidence.key, 0.0))
+            for evidence in type_.evidence
+            if evidence.key in group.members.values()
+        ]
+        against = [told for told, evidence in why if evidence.against]
+        return {
+            "what": sentence("explain.what", type={"text": f"incident.{type_.key}.name"}),
+            "where": sentence(
+                "explain.where.near", name=causes[0]["name"] if causes else self._name(first),
+                area=first.place.area or {"text": "explain.unknown_area"},
+            ),
+            "since": sentence("explain.since", [_ref(first)], time={"time_us": first.onset_us}),
+            "why": [told for told, evidence in why if not evidence.against],
+            "against": against or [sentence("explain.against.none")],
+            "affects": [],
+            "next": [sentence(f"incident.{type_.key}.next")],
+        }  # fmt: skip
+
+    def _say_evidence(
+        self,
+        type_: IncidentType,
+        evidence: Evidence,
+        group: Group,
+        facts: Mapping[str, Fact],
+        weight: float,
+    ) -> tuple[dict[str, object], Evidence]:
+        members = [facts[fact_id] for fact_id, key in group.members.items() if key == evidence.key]
+        strongest = max(members, key=lambda fact: (_excess(fact), fact.id))
+        shown = {
+            "evidence": {"text": f"incident.{type_.key}.evidence.{evidence.key}"},
+            "n": len({fact.speaker or fact.id for fact in members}),
+            "weight": round(weight, 1),
+            "name": self._name(strongest),
+        }
+        refs = [_ref(fact) for fact in sorted(members, key=lambda fact: fact.onset_us)]
+        rule = self._rules.get(strongest.what)
+        if rule is None:
+            return sentence("explain.why.told", refs, **shown), evidence
+        unit, digits = self._unit(strongest)
+        numbers = {
+            "rule": {"text": f"rule.{rule.key}.name"},
+            "peak": {"number": strongest.peak, "unit": unit, "digits": digits},
+            "limit": {"number": strongest.limit, "unit": unit, "digits": digits},
+        }
+        return sentence("explain.why.measured", refs, **shown, **numbers), evidence
+
+    def _unit(self, fact: Fact) -> tuple[str, int]:
+        """Unit and useful digits of what a rule compares at a device."""
+        rule = self._rules[fact.what]
+        part = next((part for part in rule.decl.parts if part.channel == fact.channel), rule.decl.parts[0])
+        device = self._registry.devices.get(fact.place.device)
+        channel = self._registry.channel(device, fact.channel) if device and fact.channel else None
+        digits = max(0, -math.floor(math.log10(channel.decl.resolution))) if channel else 2
+        return part.unit, digits
+
+
+def _ref(fact: Fact) -> Ref:
+    return Ref(fact.place.device, fact.channel, fact.onset_us - BEFORE_US, fact.end_us or 0)
+
+
+def _excess(fact: Fact) -> float:
+    """How far beyond its limit, in units of the limit."""
+    return abs(fact.peak - fact.limit) / max(abs(fact.limit), 1e-9)
+
+
+def _strength(fact: Fact, first_us: int) -> float:
+    """Stronger and earlier evidence lies nearer to the cause; five minutes later counts half."""
+    later_s = (fact.onset_us - first_us) / SECOND_US
+    return float((0.05 + min(_excess(fact), 10.0)) * 0.5 ** (later_s / 300.0))
+
+
+def _centre(anchors: list[Fact], weight: Mapping[str, float]) -> tuple[float, float]:
+    shares = [weight.get(fact.id, 1e-6) for fact in anchors]
+    total = sum(shares)
+    return (
+        sum(share * fact.place.lon for share, fact in zip(shares, anchors, strict=True)) / total,
+        sum(share * fact.place.lat for share, fact in zip(shares, anchors, strict=True)) / total,
+    )
+
+
+def _params(devices: list[Device | None]) -> dict[str, float]:
+    """The numbers that the devices of the evidence bring; of several the largest."""
+    found: dict[str, float] = {}
+    for device in devices:
+        for name, value in (device.params if device else {}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[name] = max(found.get(name, float(value)), float(value))
+    return found

@@ -1,0 +1,380 @@
+"""Alerts, reports and entries → incidents: which facts belong together, and how sure that makes us. Pure.
+
+Facts that anchor a type are grouped by single linkage: near, and no more than the type's lag from one to the
+next. Everything else is attached to the groups that have an anchor near it at the right time. The groups of a set
+of facts are the same in whatever order the facts came, so late and shuffled alerts change nothing but the moment.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from core.clock import SECOND_US
+from events.place import Flow, Keys, Place, related
+from events.types import Evidence, IncidentType, Kind, matches
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that may be evidence. `what`: a rule's key, `report.<kind>`, `incident.<type>`, `permit.<kind>`."""
+
+    id: str
+    what: str
+    place: Place
+    onset_us: int
+    #: When it ended; None while it stands.
+    end_us: int | None = None
+    #: Who says it: weights count distinct speakers.
+    speaker: str = ""
+    level: int = 4
+    provenance: str = "real"
+    #: What it says, for explanations: the value that counted, the limit it passed, the most extreme since.
+    value: float = 0.0
+    limit: float = 0.0
+    peak: float = 0.0
+    channel: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Facts that belong together under one type, by the key of the evidence that each is."""
+
+    type: str
+    anchors: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    #: The incident that it has become, empty before.
+    incident: str = ""
+    #: People have taken it up: it may take others in, but is taken in by none of itself.
+    pinned: bool = False
+    #: Incidents that people have said are something else.
+    apart: frozenset[str] = frozenset()
+    #: The group that took it in.
+    into: Group | None = None
+
+    @property
+    def members(self) -> dict[str, str]:
+        return {**self.anchors, **self.others}
+
+    def keeps_from(self, other: Group) -> bool:
+        """True when the two are never joined by ourselves."""
+        both = bool(self.incident and other.incident)
+        return both and (
+            (self.pinned and other.pinned) or other.incident in self.apart or self.incident in other.apart
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An incident that is known already."""
+
+    id: str
+    type: str
+    pinned: bool = False
+    apart: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Nats for and against, by evidence key; what is zero is left out."""
+
+    parts: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+
+@dataclass(slots=True)
+class _Type:
+    """What a type needs at hand: who is evidence of what, and the facts filed by place and time."""
+
+    decl: IncidentType
+    keys: Keys
+    anchors: dict[tuple[object, ...], list[tuple[int, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    others: dict[tuple[object, ...], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    group_of: dict[str, Group] = field(default_factory=dict)
+    attached: dict[str, set[Group]] = field(default_factory=lambda: defaultdict(set))
+    evidence_of: dict[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def lag_us(self) -> int:
+        return round(self.decl.together.lag * SECOND_US)
+
+
+class Correlator:
+    """The facts of the recent past and the groups they form under every declared type."""
+
+    def __init__(self, types: Iterable[Kind], flow: Flow | None = None) -> None:
+        self.facts: dict[str, Fact] = {}
+        self.types = {kind.key: kind.decl for kind in types}
+        self.flow = flow
+        self._types = {key: _Type(decl, _keys(decl)) for key, decl in self.types.items()}
+        self._roles: dict[str, list[tuple[_Type, Evidence]]] = {}
+
+    # -- facts come, change and go -------------------------------------------------------------------------
+
+    def add(self, fact: Fact) -> set[Group]:
+        """Take a fact; the groups that it is in now. One that is known already is taken anew."""
+        touched = self.remove(fact.id) if fact.id in self.facts else set()
+        return touched | self.enter(fact)
+
+    def enter(self, fact: Fact) -> set[Group]:
+        """Group a fact under every type under which it is not grouped yet."""
+        self.facts[fact.id] = fact
+        touched: set[Group] = set()
+        for type_, evidence in self.roles(fact.what):
+            if fact.id not in type_.evidence_of:
+                put = self._anchor if evidence.anchor else self._attach
+                touched |= put(type_, fact, evidence)
+        return touched
+
+    def place(self, incident: Standing, facts: Iterable[tuple[Fact, str]]) -> None:
+        """Begin with an incident that is known already, and its facts by the key of the evidence they are."""
+        type_ = self._types[incident.type]
+        kinds = {evidence.key: evidence for evidence in type_.decl.evidence}
+        group = Group(incident.type, incident=incident.id, pinned=incident.pinned, apart=incident.apart)
+        for fact, key in facts:
+            evidence = kinds.get(key)
+            if evidence is None:
+                continue  # the type was declared otherwise when the incident was opened
+            self.facts[fact.id] = fact
+            if fact.id not in type_.evidence_of:
+                type_.evidence_of[fact.id] = evidence
+                self._file(type_, fact, evidence)
+            if evidence.anchor:
+                group.anchors[fact.id] = key
+                type_.group_of[fact.id] = group
+            else:
+                _put(type_, group, fact.id, evidence)
+
+    def close(self, group: Group) -> None:
+        """An incident is over: what belonged to it can open no other."""
+        group.incident = ""
+        only_here = [fact_id for fact_id in group.members if self.groups_of(fact_id) == [group]]
+        for fact_id in only_here:
+            self.remove(fact_id)
+
+    def group(self, incident: str) -> Group | None:
+        """The group of an incident."""
+        groups = (group for type_ in self._types.values() for group in type_.group_of.values())
+        return next((group for group in groups if group.incident == incident), None)
+
+    def end(self, fact_id: str, end_us: int | None) -> set[Group]:
+        """A fact has ended (None: stands after all); the groups that it is in."""
+        fact = self.facts.get(fact_id)
+        if fact is None:
+            return set()
+        self.facts[fact_id] = replace(fact, end_us=end_us)
+        return set(self.groups_of(fact_id))
+
+    def remove(self, fact_id: str) -> set[Group]:
+        """Forget a fact; what is left of its groups, which may have fallen apart."""
+        fact = self.facts.pop(fact_id, None)
+        if fact is None:
+            return set()
+        touched: set[Group] = set()
+        for type_, evidence in self.roles(fact.what):
+            self._unfile(type_, fact, evidence)
+            type_.evidence_of.pop(fact_id, None)
+            if not evidence.anchor:
+                for group in type_.attached.pop(fact_id, set()):
+                    del group.others[fact_id]
+                    touched.add(group)
+            elif fact_id in type_.group_of:
+                touched |= self._regroup(type_, fact_id)
+        return touched
+
+    def forget_before(self, time_us: int) -> None:
+        """Drop facts that ended before a time and belong to no incident: nothing can join them any more."""
+        for fact in list(self.facts.values()):
+            if fact.end_us is not None and fact.end_us < time_us:
+                groups = self.groups_of(fact.id)
+                if not any(group.incident for group in groups):
+                    self.remove(fact.id)
+
+    def roles(self, what: str) -> list[tuple[_Type, Evidence]]:
+        """The types that a fact can be evidence of, and as what; the first kind of evidence that fits counts."""
+        known = self._roles.get(what)
+        if known is None:
+            known = []
+            for type_ in self._types.values():
+                fits = (e for e in type_.decl.evidence if any(matches(pattern, what) for pattern in e.rules))
+                evidence = next(fits, None)
+                if evidence is not None:
+                    known.append((type_, evidence))
+            self._roles[what] = known
+        return known
+
+    def groups_of(self, fact_id: str) -> list[Group]:
+        fact = self.facts.get(fact_id)
+        if fact is None:
+            return []
+        found: list[Group] = []
+        for type_, evidence in self.roles(fact.what):
+            if evidence.anchor:
+                found += [type_.group_of[fact_id]] if fact_id in type_.group_of else []
+            else:
+                found += type_.attached.get(fact_id, set())
+        return found
+
+    # -- grouping ------------------------------------------------------------------------------------------
+
+    def _anchor(self, type_: _Type, fact: Fact, evidence: Evidence) -> set[Group]:
+        """Put an anchor into its group, joining the groups that it links; those and the one that is left."""
+        group = Group(type_.decl.key, {fact.id: evidence.key})
+        type_.group_of[fact.id] = group
+        type_.evidence_of[fact.id] = evidence
+        touched = {group}
+        for other, sure in self._possible_links(type_, fact):
+            theirs = type_.group_of[other.id]
+            if theirs is group or theirs.keeps_from(group):
+                continue
+            if not sure and not related(type_.decl.together.near, other.place, fact.place, self.flow):
+                continue
+            group, loser = _larger(group, theirs)
+            _merge(type_, group, loser)
+            touched |= {group, loser}
+        self._file(type_, fact, evidence)
+        for other, kind in self._waiting_others(type_, fact):
+            _put(type_, group, other.id, kind)
+        return {group for group in touched if group.anchors or group.incident}
+
+    def _attach(self, type_: _Type, fact: Fact, evidence: Evidence) -> set[Group]:
+        """Add a fact that is no anchor to every group with an anchor near it."""
+        type_.evidence_of[fact.id] = evidence
+        self._file(type_, fact, evidence)
+        assert evidence.near is not None
+        assert evidence.lag is not None
+        low, high = (round(lag * SECOND_US) for lag in evidence.lag)
+        touched: set[Group] = set()
+        for key in type_.keys.ask(evidence.near, fact.place):
+            for anchor in self._between(type_.anchors[key], fact.onset_us - high, fact.onset_us - low):
+                group = type_.group_of[anchor.id]
+                if group not in touched and related(evidence.near, fact.place, anchor.place, self.flow):
+                    _put(type_, group, fact.id, evidence)
+                    touched.add(group)
+        return touched
+
+    def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[Fact, bool]]:
+        """Anchors near a new one in time, and whether their place is sure to be related.
+
+        An anchor of an open incident that still stands links for as long as the type's `joins_for`.
+        """
+        lag_us, joins_us = type_.lag_us, round(type_.decl.joins_for * SECOND_US)
+        for key in type_.keys.ask(type_.decl.together.near, fact.place):
+            sure = key[0] != "cell"
+            filed = type_.anchors[key]
+            for other in self._between(filed, fact.onset_us - lag_us, fact.onset_us + lag_us):
+                yield other, sure
+            for other in self._between(filed, fact.onset_us - joins_us, fact.onset_us - lag_us - 1):
+                stands = other.end_us is None or other.end_us >= fact.onset_us
+                if stands and type_.group_of[other.id].incident:
+                    yield other, sure
+
+    def _waiting_others(self, type_: _Type, anchor: Fact) -> Iterator[tuple[Fact, Evidence]]:
+        """Facts that came before their anchor did."""
+        for evidence in type_.decl.evidence:
+            if evidence.near is None or evidence.lag is None:
+                continue
+            low, high = (round(lag * SECOND_US) for lag in evidence.lag)
+            for key in type_.keys.ask(evidence.near, anchor.place):
+                for other in self._between(type_.others[key], anchor.onset_us + low, anchor.onset_us + high):
+                    if type_.evidence_of[other.id] is evidence and related(
+                        evidence.near, other.place, anchor.place, self.flow
+                    ):
+                        yield other, evidence
+
+    def _between(self, filed: list[tuple[int, str]], from_us: int, to_us: int) -> Iterator[Fact]:
+        """Filed facts whose onset lies in [from, to]."""
+        for place in range(bisect.bisect_left(filed, (from_us, "")), len(filed)):
+            onset_us, fact_id = filed[place]
+            if onset_us > to_us:
+                return
+            yield self.facts[fact_id]
+
+    def _regroup(self, type_: _Type, gone: str) -> set[Group]:
+        """A group without one of its anchors: what is left is grouped anew. The largest part keeps the incident."""
+        old = type_.group_of.pop(gone)
+        rest = [self.facts[fact_id] for fact_id in old.anchors if fact_id != gone]
+        for fact in rest:
+            self._unfile(type_, fact, type_.evidence_of[fact.id])
+            del type_.group_of[fact.id]
+        for fact_id in old.others:
+            type_.attached[fact_id].discard(old)
+        old.anchors, old.others = {}, {}
+        if not rest:
+            return {old}
+        for fact in sorted(rest, key=lambda each: (each.onset_us, each.id)):
+            self._anchor(type_, fact, type_.evidence_of[fact.id])
+        groups = {type_.group_of[fact.id] for fact in rest}
+        ordered = sorted(groups, key=lambda group: (len(group.anchors), min(group.anchors)))
+        free = [group for group in ordered if not group.incident]
+        if not old.incident:
+            return groups
+        if not free:  # all that is left belongs to other incidents now
+            old.into = ordered[-1]
+            return groups | {old}
+        heir = free[-1]
+        heir.incident, heir.pinned, heir.apart = old.incident, old.pinned, old.apart
+        old.incident, old.into = "", heir  # what was merged into the old one goes with its incident
+        return groups
+
+    def _file(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
+        filed = type_.anchors if evidence.anchor else type_.others
+        for key in type_.keys.file(fact.place):
+            bisect.insort(filed[key], (fact.onset_us, fact.id))
+
+    def _unfile(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
+        filed = type_.anchors if evidence.anchor else type_.others
+        for key in type_.keys.file(fact.place):
+            place = bisect.bisect_left(filed[key], (fact.onset_us, fact.id))
+            if place < len(filed[key]) and filed[key][place] == (fact.onset_us, fact.id):
+                del filed[key][place]
+
+    # -- how sure ------------------------------------------------------------------------------------------
+
+    def score(self, group: Group) -> Score:
+        """Nats of a group by its evidence; several facts of one speaker count once."""
+        speakers: dict[str, set[str]] = defaultdict(set)
+        for fact_id, key in group.members.items():
+            fact = self.facts[fact_id]
+            speakers[key].add(fact.speaker or fact.id)
+        parts = {
+            evidence.key: evidence.weight.of(len(speakers[evidence.key]))
+            for evidence in self.types[group.type].evidence
+            if evidence.key in speakers
+        }
+        return Score({key: weight for key, weight in parts.items() if weight})
+
+
+def _keys(decl: IncidentType) -> Keys:
+    nears = [decl.together.near, *(evidence.near for evidence in decl.evidence if evidence.near)]
+    return Keys(frozenset(same for near in nears for same in near.same), max(near.reach_m for near in nears))
+
+
+def _larger(one: Group, other: Group) -> tuple[Group, Group]:
+    """(kept, taken in): one that people have taken up, else an incident, else the larger."""
+    weight = [(group.pinned, bool(group.incident), len(group.anchors)) for group in (one, other)]
+    return (one, other) if weight[0] > weight[1] else (other, one)
+
+
+def _merge(type_: _Type, kept: Group, loser: Group) -> None:
+    for fact_id in loser.anchors:
+        type_.group_of[fact_id] = kept
+    for fact_id in loser.others:
+        type_.attached[fact_id].discard(loser)
+        type_.attached[fact_id].add(kept)
+    kept.anchors.update(loser.anchors)
+    kept.others.update(loser.others)
+    kept.apart |= loser.apart
+    loser.anchors, loser.others, loser.into = {}, {}, kept
+
+
+def _put(type_: _Type, group: Group, fact_id: str, evidence: Evidence) -> None:
+    group.others[fact_id] = evidence.key
+    type_.attached[fact_id].add(group)

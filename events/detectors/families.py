@@ -1,0 +1,270 @@
+"""The families: how each makes its signal out of readings. What follows from the signal is `Hold`'s."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from events.citytime import CityTime
+from events.detectors import NOTHING, Findings, Floats, Ints, Times, merged
+from events.detectors.columns import NEVER, Columns, Spec
+from events.detectors.hold import STATE, Hold, Phase
+from events.detectors.watches import Watches
+
+
+def rounds(points: Ints) -> Iterator[NDArray[np.intp]]:
+    """Rows of a column sorted by point, such that no point comes twice in one round and time keeps its order."""
+    n = len(points)
+    if n == 0:
+        return
+    begins = np.flatnonzero(np.concatenate(([True], points[1:] != points[:-1])))
+    if len(begins) == n:
+        yield np.arange(n)
+        return
+    lengths = np.diff(np.append(begins, n))
+    rank = np.arange(n) - np.repeat(begins, lengths)
+    order = np.argsort(rank, kind="stable")
+    ends = np.cumsum(np.bincount(rank))
+    start = 0
+    for end in ends.tolist():
+        yield order[start:end]
+        start = end
+
+
+class Family:
+    """What all families have: watches, state in columns, rounds for readings of one point in one call."""
+
+    name: str
+    #: What the signal remembers, beside the state of the decision.
+    memory: Spec = {}
+
+    def __init__(self, watches: Watches, city: CityTime) -> None:
+        self.watches = watches
+        self.columns = Columns(len(watches), {**STATE, **self.memory})
+        self.hold = Hold(watches, self.columns, city)
+
+    def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
+        """See `Detector.observe`."""
+        mine = np.flatnonzero(self.watches.count[points])
+        if not len(mine):
+            return NOTHING
+        if len(mine) < len(points):
+            points, time_us, value = points[mine], time_us[mine], value[mine]
+        return merged(list(self._rounds(points, time_us, value)))
+
+    def _rounds(self, points: Ints, time_us: Times, value: Floats) -> Iterator[Findings]:
+        for rows in rounds(points):
+            where, w = self.watches.spread(points[rows])
+            at = rows[where]
+            yield self._sample(w, time_us[at], value[at])
+
+    @abstractmethod
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        """One reading of each of distinct watches."""
+
+    def advance(self, now_us: int) -> Findings:
+        return self.hold.advance(now_us)
+
+    def state(self, points: Ints) -> NDArray[np.void]:
+        return self.columns.pack(self.watches.of_points(points))
+
+    def restore(self, records: NDArray[np.void]) -> None:
+        self.columns.unpack(records)
+
+    def forget(self, points: Ints) -> None:
+        self.columns.clear(self.watches.of_points(points))
+
+
+class Threshold(Family):
+    """The value itself. Most readings lie where no watch of their point could move, and cost one comparison."""
+
+    name = "threshold"
+
+    def __init__(self, watches: Watches, city: CityTime) -> None:
+        super().__init__(watches, city)
+        n = len(watches.count)
+        self._low = np.full(n, -np.inf)
+        self._high = np.full(n, np.inf)
+        self._busy = np.zeros(n, bool)
+        up = watches.sign > 0
+        np.minimum.at(self._high, watches.point[up], watches.on[up])
+        np.maximum.at(self._low, watches.point[~up], -watches.on[~up])
+
+    def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
+        moving = (value >= self._high[points]) | (value <= self._low[points]) | self._busy[points]
+        if not moving.any():
+            return NOTHING
+        interesting = np.zeros(len(self._busy), bool)
+        interesting[points[moving]] = True
+        rows = np.flatnonzero(interesting[points])
+        found = merged(list(self._rounds(points[rows], time_us[rows], value[rows])))
+        self._note_busy(np.flatnonzero(interesting).astype(np.int32))
+        return found
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        return self.hold.step(w, time_us, value)
+
+    def advance(self, now_us: int) -> Findings:
+        found = self.hold.advance(now_us)
+        if len(found):
+            self._note_busy(np.unique(found["point"]).astype(np.int32))
+        return found
+
+    def restore(self, records: NDArray[np.void]) -> None:
+        super().restore(records)
+        self._note_busy(np.unique(self.watches.point[records["watch"]]))
+
+    def forget(self, points: Ints) -> None:
+        super().forget(points)
+        self._busy[points] = False
+
+    def _note_busy(self, points: Ints) -> None:
+        """A point is busy while any of its watches is not idle."""
+        where, w = self.watches.spread(points)
+        busy = np.bincount(where, self.columns["phase"][w] != Phase.IDLE, minlength=len(points))
+        self._busy[points] = busy > 0
+
+
+#: A sliding window is kept in this many buckets: what it covers is exact to one of them.
+BUCKETS = 8
+
+
+class Sliding(Family):
+    """Over a sliding window: how far the value rose above its lowest or fell below its highest, or how often.
+
+    With a latch the extreme that a rise or fall began from is kept while the condition stands, so that it ends
+    when the value comes back and not when the window has moved on; after the latch the new level is the normal.
+    """
+
+    name = "sliding"
+    memory: Spec = {
+        "bucket": ("<i8", NEVER, ()),
+        "low": ("<f8", np.inf, (BUCKETS,)),
+        "high": ("<f8", -np.inf, (BUCKETS,)),
+        "n": ("<i4", 0, (BUCKETS,)),
+        "reference": ("<f8", 0.0, ()),
+    }
+    RISE, FALL, COUNT = 0.0, 1.0, 2.0
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        watches, state = self.watches, self.columns
+        span = np.maximum(watches.window_us[w] // BUCKETS, 1)
+        bucket = time_us // span
+        self._slide(w, bucket)
+        slot = (bucket % BUCKETS).astype(np.intp)
+        mode = watches.extra[w, 0]
+        counted = np.where(watches.extra[w, 2] > 0, value, -value) >= watches.extra[w, 1]
+        low, high, n = state["low"], state["high"], state["n"]
+        low[w, slot] = np.minimum(low[w, slot], value)
+        high[w, slot] = np.maximum(high[w, slot], value)
+        n[w, slot] += counted
+        latched = (state["phase"][w] != Phase.IDLE) & (time_us - state["onset"][w] <= watches.latch_us[w])
+        extreme = np.where(mode == self.RISE, low[w].min(axis=1), high[w].max(axis=1))
+        reference = np.where(latched, state["reference"][w], extreme)
+        state["reference"][w] = reference
+        change = np.where(mode == self.RISE, value - reference, reference - value)
+        signal = np.where(mode == self.COUNT, n[w].sum(axis=1), change)
+        return self.hold.step(w, time_us, signal.astype(np.float64))
+
+    def _slide(self, w: Ints, bucket: Times) -> None:
+        """Empty the buckets that left the window since each watch's last reading."""
+        state = self.columns
+        behind = bucket - np.where(state["bucket"][w] == NEVER, bucket - BUCKETS, state["bucket"][w])
+        for step in range(1, BUCKETS + 1):
+            stale = behind >= step
+            if not stale.any():
+                break
+            slot = ((bucket[stale] - step + 1) % BUCKETS).astype(np.intp)
+            which = w[stale]
+            state["low"][which, slot] = np.inf
+            state["high"][which, slot] = -np.inf
+            state["n"][which, slot] = 0
+        state["bucket"][w] = bucket
+
+
+class Tumbling(Family):
+    """Over windows of the clock (…:00, …:20, …:40): mean, energy mean of sound levels, highest, total.
+
+    A window speaks when the first reading after it arrives, if it held enough samples; its time is that of
+    its last reading, so that schedules see the hour it belongs to.
+    """
+
+    name = "tumbling"
+    memory: Spec = {
+        "window": ("<i8", NEVER, ()),
+        "sum": ("<f8", 0.0, ()),
+        "top": ("<f8", -np.inf, ()),
+        "samples": ("<i4", 0, ()),
+        "at": ("<i8", NEVER, ()),
+    }
+    MEAN, LEQ, HIGHEST, TOTAL = 0.0, 1.0, 2.0, 3.0
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        watches, state = self.watches, self.columns
+        window = time_us // watches.window_us[w]
+        closed = (state["window"][w] != window) & (state["window"][w] != NEVER)
+        found = self._close(w[closed]) if closed.any() else NOTHING
+        new = state["window"][w] != window
+        mode = watches.extra[w, 0]
+        with np.errstate(over="ignore"):  # energies are only kept where they are meant
+            amount = np.where(mode == self.LEQ, 10.0 ** (np.minimum(value, 300.0) / 10.0), value)
+        state["sum"][w] = np.where(new, 0.0, state["sum"][w]) + amount
+        state["top"][w] = np.maximum(np.where(new, -np.inf, state["top"][w]), value)
+        state["samples"][w] = np.where(new, 0, state["samples"][w]) + 1
+        state["window"][w] = window
+        state["at"][w] = time_us
+        return found
+
+    def _close(self, w: Ints) -> Findings:
+        watches, state = self.watches, self.columns
+        expected = watches.window_us[w] / np.maximum(watches.period_us[w], 1)
+        enough = state["samples"][w] >= np.maximum(watches.extra[w, 1] * expected, 1.0) - 1e-9
+        w = w[enough]
+        mode, n = watches.extra[w, 0], state["samples"][w]
+        mean = state["sum"][w] / n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            leq = 10.0 * np.log10(mean)
+        signal = np.select(
+            [mode == self.LEQ, mode == self.HIGHEST, mode == self.TOTAL],
+            [leq, state["top"][w], state["sum"][w]],
+            mean,
+        )
+        return self.hold.step(w, state["at"][w], signal, state["window"][w] * watches.window_us[w])
+
+
+class Stuck(Family):
+    """Equal values in a row, as far as that is surprising for this point: digital and slow ones never surprise.
+
+    The share of readings that differ from the one before is learned; a run counts while a run that long had
+    less than one chance in 4 000.
+    """
+
+    name = "stuck"
+    memory: Spec = {
+        "previous": ("<f8", np.nan, ()),
+        "changes": ("<f8", 0.0, ()),
+        "run": ("<i4", 1, ()),
+        "began": ("<i8", NEVER, ()),
+    }
+    LEARN = 1 / 200
+    SURPRISE = np.log(4000.0)
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        state = self.columns
+        known = ~np.isnan(state["previous"][w])
+        same = value == state["previous"][w]
+        run = np.where(same, state["run"][w] + 1, 1)
+        # what is learned stands still during a long run, or a stuck sensor would teach that it is one
+        learns = known & (run <= self.watches.on[w])
+        share = state["changes"][w]
+        share = np.where(learns, share + self.LEARN * (~same - share), share)
+        state["changes"][w] = share
+        state["began"][w] = np.where(same, state["began"][w], time_us)
+        state["previous"][w] = value
+        state["run"][w] = run
+        surprise = -np.log1p(-np.minimum(share, 1 - 1e-9)) * run
+        signal = np.where(surprise >= self.SURPRISE, run, 1).astype(np.float64)
+        return self.hold.step(w, time_us, signal, state["began"][w])

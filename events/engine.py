@@ -1,0 +1,194 @@
+"""The engine without its database: batches → moves of alerts → groups of facts. Deterministic in the batches."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.clock import to_datetime, to_us
+from core.domains import Domains
+from core.text import Texts
+from events import rules as rules_
+from events import snapshot as snapshots
+from events import types as types_
+from events.assess import Assessor
+from events.citytime import CityTime
+from events.correlate import Correlator, Fact
+from events.detectors.build import build
+from events.moves import Move, moves, plain
+from events.place import Flow, Place
+from events.rules import Rule, RuleSet
+from events.timeline import Rows, Timeline
+from events.types import Kind
+from iot.kinds import Catalogue
+from iot.readings import Logged
+from iot.registry import Device, Registry
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The declarations in force: rules and incident types."""
+
+    rules: RuleSet
+    types: dict[str, Kind]
+
+
+def load_model(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> Model:
+    """What the domains declare for the engine. Raises `core.yamlfile.Mistakes`."""
+    rules = rules_.load(domains, catalogue, texts)
+    return Model(rules, types_.load(domains, rules, texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Settled detector state, and from where the log must be taken again."""
+
+    is_full: bool
+    cursor: int
+    replay_from: int
+    horizon_us: int
+    head_us: int
+    payload: bytes
+
+
+class Engine:
+    """One model on one registry. A changed model or registry is a new engine that goes on where this one stands."""
+
+    def __init__(self, model: Model, registry: Registry, city: CityTime, flow: Flow | None = None) -> None:
+        self.model = model
+        self.registry = registry
+        self.city = city
+        self.rules = model.rules.rules
+        self.timeline = Timeline(
+            build(model.rules, registry, city), build(model.rules, registry, city), registry
+        )
+        self.correlator = Correlator(model.types.values(), flow)
+        self.assessor = Assessor(model.rules, registry)
+
+    # -- readings → moves ----------------------------------------------------------------------------------
+
+    def take(self, logged: Logged) -> tuple[list[Move], Rows | None]:
+        """Decide on a batch: what changes about alerts, and what came too late to change anything."""
+        if logged.history:
+            return [], None
+        taken = self.timeline.take(logged.id, logged.batch)
+        return moves(taken), taken.too_late
+
+    def advance(self, now_us: int) -> list[Move]:
+        return plain(self.timeline.advance(now_us))
+
+    def succeed(self, other: Engine) -> list[Move]:
+        """Go on where an engine with another model or registry stands; what that changes about alerts."""
+        points = np.arange(min(self.registry.size, other.registry.size), dtype=np.int32)
+        payload = snapshots.pack(other.timeline.settled, points, other.model.rules, other.registry)
+        states = snapshots.unpack(payload, self.timeline.settled, self.model.rules, self.registry)
+        return plain(self.timeline.adopt(other.timeline, states))
+
+    # -- snapshots -----------------------------------------------------------------------------------------
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        timeline = self.timeline
+        touched = timeline.touched()
+        points: NDArray[np.int32] = np.arange(self.registry.size, dtype=np.int32) if full else touched
+        payload = snapshots.pack(timeline.settled, points, self.model.rules, self.registry)
+        return Snapshot(
+            full, timeline.cursor, timeline.replay_from, timeline.horizon_us, timeline.head_us, payload
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take a snapshot; deltas follow their full one in order."""
+        states = snapshots.unpack(snapshot.payload, self.timeline.settled, self.model.rules, self.registry)
+        self.timeline.restore(states, snapshot.horizon_us, snapshot.head_us, snapshot.replay_from)
+
+    # -- moves → rows → facts ------------------------------------------------------------------------------
+
+    def subject(self, point: int) -> tuple[Device, str] | None:
+        """Device and channel name of a dense point number; None when the device is gone."""
+        device = self.registry.by_number.get(int(self.registry.device_of[point]))
+        if device is None:
+            return None
+        return device, self.registry.channel_by_number[int(self.registry.channel_of[point])].name
+
+    def alert_row(self, move: Move, *, backdated: bool = False) -> Row | None:
+        """The row of an alert that a move raises, without its state; None when its device is gone."""
+        found = self.subject(move.point)
+        if found is None:
+            return None
+        device, channel = found
+        rule = self.rules[move.rule]
+        row = new_alert(rule, self.model.rules.version, f"{device.id}/{channel}", move.onset_us, move.at_us)
+        row.update(placed(device))
+        row.update(
+            channel=channel, value=move.value, limit_value=move.limit, peak=move.peak, backdated=backdated
+        )
+        return row
+
+
+def new_alert(rule: Rule, version: str, subject: str, onset_us: int, raised_us: int) -> Row:
+    """What every alert row begins with. Two instances and a replay give it the same id."""
+    return {
+        "id": alert_id(rule.key, subject, onset_us), "rule": rule.key, "rule_version": version,
+        "domain": rule.domain, "class": rule.decl.klass, "level": rule.decl.level, "subject": subject,
+        "device": "", "channel": "", "backdated": False,
+        "asks": rule.decl.klass in ("life", "field") or (rule.decl.klass == "device" and rule.decl.level <= 2),
+        "onset": to_datetime(onset_us), "raised_at": to_datetime(raised_us),
+        "value": 0.0, "limit_value": 0.0, "peak": 0.0, "lon": 0.0, "lat": 0.0,
+        "zone": "", "area": "", "asset": "", "provenance": "real", "aside": None,
+    }  # fmt: skip
+
+
+def placed(device: Device) -> Row:
+    return {
+        "device": device.id, "domain": device.domain, "lon": device.lon, "lat": device.lat, "zone": device.zone,
+        "area": device.area, "asset": device.asset, "provenance": device.provenance,
+    }  # fmt: skip
+
+
+def alert_id(rule: str, subject: str, onset_us: int) -> str:
+    return hashlib.blake2b(f"{rule}\n{subject}\n{onset_us}".encode(), digest_size=10).hexdigest()
+
+
+def incident_id(type_: str, first_fact: str) -> str:
+    return hashlib.blake2b(f"{type_}\n{first_fact}".encode(), digest_size=10).hexdigest()
+
+
+def fact_of(row: Row) -> Fact:
+    """An alert's row as the correlation sees it."""
+    standing = row.get("standing", True)
+    return Fact(
+        id=row["id"],
+        what=row["rule"],
+        place=_place(row, row["device"]),
+        onset_us=to_us(row["onset"]),
+        end_us=None if standing else to_us(row["returned_at"]),
+        speaker=row["device"] or row["subject"],
+        level=row["level"],
+        provenance=row["provenance"],
+        value=row["value"],
+        limit=row["limit_value"],
+        peak=row["peak"],
+        channel=row["channel"],
+    )
+
+
+def report_fact(row: Row) -> Fact:
+    """A report or an entry of a person as the correlation sees it."""
+    return Fact(
+        id=row["id"],
+        what=row["kind"],
+        place=_place(row, ""),
+        onset_us=to_us(row["at"]),
+        end_us=to_us(row["ends_at"] or row["at"]),
+        speaker=row["id"],
+        provenance=row["provenance"],
+    )
+
+
+def _place(row: Row, device: str) -> Place:
+    return Place(row["lon"], row["lat"], device, row["asset"], row["zone"], row["area"])

@@ -1,0 +1,257 @@
+-- name: engine_cursor
+SELECT cursor FROM engine_cursor WHERE name = 'engine'
+
+-- name: move_engine_cursor
+-- In the transaction of what the batches led to: each batch counts exactly once.
+INSERT INTO engine_cursor (name, cursor, at) VALUES ('engine', %(cursor)s, %(now)s)
+ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, at = excluded.at
+
+-- name: hold_batches
+-- Batches that a restart would need are not pruned (iot batch_readers).
+INSERT INTO batch_readers (name, cursor) VALUES ('engine', %(cursor)s)
+ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor
+
+-- name: put_snapshot
+INSERT INTO engine_snapshots (is_full, at, cursor, replay_from, horizon_us, head_us, payload)
+VALUES (%(is_full)s, %(now)s, %(cursor)s, %(replay_from)s, %(horizon_us)s, %(head_us)s, %(payload)s)
+RETURNING id
+
+-- name: prune_snapshots
+-- What lies before the newest full snapshot is needed by nobody.
+DELETE FROM engine_snapshots WHERE id < (SELECT max(id) FROM engine_snapshots WHERE is_full)
+
+-- name: snapshots
+SELECT is_full, cursor, replay_from, horizon_us, head_us, payload FROM engine_snapshots
+WHERE id >= (SELECT max(id) FROM engine_snapshots WHERE is_full) ORDER BY id
+
+-- name: holds_of
+-- Whether rules are put aside at subjects; of several the one that people may not end counts last.
+SELECT h.rule, h.subject, h.state, h.until, h.reason, h.by FROM alert_holds h
+JOIN unnest(%(rules)s::text[], %(subjects)s::text[]) AS w(rule, subject) ON (h.rule, h.subject) = (w.rule, w.subject)
+WHERE h.until IS NULL OR h.until > %(now)s
+
+-- name: put_hold
+INSERT INTO alert_holds (rule, subject, state, until, reason, by, at)
+VALUES (%(rule)s, %(subject)s, %(state)s, %(until)s, %(reason)s, %(by)s, %(now)s)
+ON CONFLICT (rule, subject, state) DO UPDATE SET
+    until = excluded.until, reason = excluded.reason, by = excluded.by, at = excluded.at
+
+-- name: end_hold
+DELETE FROM alert_holds WHERE rule = %(rule)s AND subject = %(subject)s AND state = %(state)s
+
+-- name: expired_holds
+DELETE FROM alert_holds WHERE until <= %(now)s RETURNING rule, subject, state
+
+-- name: insert_alerts
+-- A natural key that is there already stays as it is; the ids that are new come back.
+INSERT INTO alerts (id, rule, rule_version, domain, class, level, subject, device, channel, state, standing, asks,
+                    backdated, onset, raised_at, recorded_at, value, limit_value, peak, lon, lat, zone, area, asset,
+                    provenance, aside, changed_at)
+SELECT id, rule, rule_version, domain, class, level, subject, device, channel, state, true, asks,
+       backdated, onset, raised_at, %(now)s, value, limit_value, peak, lon, lat, zone, area, asset,
+       provenance, aside, %(now)s
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+    id text, rule text, rule_version text, domain text, class text, level smallint, subject text, device text,
+    channel text, state text, asks boolean, backdated boolean, onset timestamptz, raised_at timestamptz,
+    value double precision, limit_value double precision, peak double precision, lon double precision,
+    lat double precision, zone text, area text, asset text, provenance text, aside jsonb)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: lock_alerts_of
+-- The alerts that (rule, subject, onset) name, for change.
+SELECT a.* FROM alerts a
+JOIN unnest(%(rules)s::text[], %(subjects)s::text[], %(onsets)s::timestamptz[]) AS w(rule, subject, onset)
+  ON (a.rule, a.subject, a.onset) = (w.rule, w.subject, w.onset)
+ORDER BY a.id FOR UPDATE OF a
+
+-- name: lock_alerts
+SELECT * FROM alerts WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+
+-- name: lock_alerts_aside
+SELECT * FROM alerts
+WHERE rule = %(rule)s AND subject = %(subject)s AND state = %(state)s
+ORDER BY id FOR UPDATE
+
+-- name: standing_of_rules
+-- Standing alerts of some rules, for what is driven by time and for rules that are gone.
+SELECT * FROM alerts WHERE standing AND rule = ANY(%(rules)s)
+
+-- name: standing_of_other_rules
+SELECT rule, subject, onset FROM alerts WHERE standing AND NOT rule = ANY(%(rules)s)
+
+-- name: update_alerts
+UPDATE alerts a SET
+    state = r.state, standing = r.standing, withdrawn = r.withdrawn, onset = r.onset, returned_at = r.returned_at,
+    acknowledged_at = r.acknowledged_at, acknowledged_by = r.acknowledged_by, peak = r.peak, incident = r.incident,
+    aside = r.aside, changed_at = %(now)s
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+    id text, state text, standing boolean, withdrawn boolean, onset timestamptz, returned_at timestamptz,
+    acknowledged_at timestamptz, acknowledged_by text, peak double precision, incident text, aside jsonb)
+WHERE a.id = r.id
+
+-- name: log_alerts
+INSERT INTO alert_log (alert, at, action, actor, before, after, fields)
+SELECT alert, at, action, actor, before, after, fields FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+    alert text, at timestamptz, action text, actor text, before text, after text, fields jsonb)
+
+-- name: recent_facts
+-- Alerts that may still join or be joined: standing, ended lately, or evidence of a live incident.
+SELECT id, rule, subject, device, channel, level, provenance, onset, returned_at, standing, value, limit_value, peak,
+       lon, lat, zone, area, asset
+FROM alerts a
+WHERE NOT withdrawn AND NOT backdated
+  AND (EXISTS (
+      SELECT FROM incident_evidence e JOIN incidents i ON i.id = e.incident
+      WHERE e.fact = a.id AND e.left_at IS NULL AND i.state IN ('open', 'confirmed'))
+    OR (incident IS NULL AND state NOT IN ('shelved', 'suppressed', 'out_of_service')
+        AND (standing OR returned_at > %(since)s)))
+ORDER BY onset, id
+
+-- name: recent_reports
+SELECT * FROM reports WHERE coalesce(ends_at, at) > %(since)s OR at > %(since)s ORDER BY at, id
+
+-- name: live_incidents
+SELECT * FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at, id
+
+-- name: live_evidence
+SELECT e.incident, e.fact, e.evidence FROM incident_evidence e JOIN incidents i ON i.id = e.incident
+WHERE e.left_at IS NULL AND i.state IN ('open', 'confirmed')
+
+-- name: evidence_of
+SELECT fact, evidence FROM incident_evidence WHERE incident = %(id)s AND left_at IS NULL
+
+-- name: lock_incidents
+SELECT * FROM incidents WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+
+-- name: next_number
+-- Numbers of a day of the city, without gaps as far as transactions commit.
+INSERT INTO incident_numbers AS n (day, last) VALUES (%(day)s, 1)
+ON CONFLICT (day) DO UPDATE SET last = n.last + 1 RETURNING last
+
+-- name: insert_incident
+INSERT INTO incidents (id, number, type, domain, class, state, level, priority, score, parts, sure, started_at, opened_at,
+                       clear_since, lon, lat, zone, area, asset, provenance, backdated, causes, explanation,
+                       consequences, case_code, plan, lead, assisting, apart, rule_version, changed_at)
+VALUES (%(id)s, %(number)s, %(type)s, %(domain)s, %(class)s, 'open', %(level)s, %(priority)s, %(score)s, %(parts)s,
+        %(sure)s, %(started_at)s, %(now)s, %(clear_since)s, %(lon)s, %(lat)s, %(zone)s, %(area)s, %(asset)s,
+        %(provenance)s, %(backdated)s, %(causes)s, %(explanation)s, %(consequences)s, %(case_code)s, %(plan)s,
+        %(lead)s, %(assisting)s, %(apart)s, %(rule_version)s, %(now)s)
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+
+-- name: update_incident
+UPDATE incidents SET
+    state = %(state)s, level = %(level)s, priority = %(priority)s, priority_by = %(priority_by)s, grade = %(grade)s,
+    score = %(score)s, parts = %(parts)s, sure = %(sure)s, started_at = %(started_at)s,
+    clear_since = %(clear_since)s, closed_at = %(closed_at)s, acknowledged_at = %(acknowledged_at)s,
+    acknowledged_by = %(acknowledged_by)s, lon = %(lon)s, lat = %(lat)s, zone = %(zone)s, area = %(area)s,
+    asset = %(asset)s, provenance = %(provenance)s, causes = %(causes)s, explanation = %(explanation)s,
+    consequences = %(consequences)s, cases = %(cases)s, merged_into = %(merged_into)s, parent = %(parent)s,
+    apart = %(apart)s, version = version + 1, changed_at = %(now)s
+WHERE id = %(id)s
+RETURNING version
+
+-- name: join_evidence
+INSERT INTO incident_evidence (incident, fact, evidence, what, joined_at)
+SELECT incident, fact, evidence, what, %(now)s FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+    incident text, fact text, evidence text, what text)
+
+-- name: leave_evidence
+UPDATE incident_evidence SET left_at = %(now)s
+WHERE incident = %(incident)s AND fact = ANY(%(facts)s) AND left_at IS NULL
+
+-- name: mark_alerts
+-- The incident that alerts belong to; one that belongs to another live incident keeps it.
+UPDATE alerts SET incident = %(incident)s, changed_at = %(now)s
+WHERE id = ANY(%(facts)s) AND (incident IS NULL OR incident = ANY(%(instead)s))
+
+-- name: unmark_alerts
+UPDATE alerts SET incident = NULL, changed_at = %(now)s WHERE id = ANY(%(facts)s) AND incident = %(incident)s
+
+-- name: log_incident
+INSERT INTO incident_log (incident, at, action, actor, before, after, fields)
+VALUES (%(incident)s, %(at)s, %(action)s, %(actor)s, %(before)s, %(after)s, %(fields)s)
+
+-- name: incidents_to_resolve
+-- Nothing has stood for long enough, and no case is open.
+SELECT id FROM incidents
+WHERE state IN ('open', 'confirmed') AND clear_since <= %(before)s AND cases = '[]'::jsonb
+ORDER BY id
+
+-- name: insert_report
+INSERT INTO reports (id, kind, at, ends_at, words, source, by, lon, lat, asset, zone, area, provenance, created_at)
+VALUES (%(id)s, %(kind)s, %(at)s, %(ends_at)s, %(words)s, %(source)s, %(by)s, %(lon)s, %(lat)s, %(asset)s, %(zone)s,
+        %(area)s, %(provenance)s, %(now)s)
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+
+-- name: get_alert
+SELECT * FROM alerts WHERE id = %(id)s
+
+-- name: list_alerts
+-- Newest first; every filter may be empty.
+SELECT * FROM alerts
+WHERE (%(before_at)s::timestamptz IS NULL OR (recorded_at, id) < (%(before_at)s, %(before_id)s))
+  AND (%(domains)s::text[] IS NULL OR domain = ANY(%(domains)s))
+  AND (%(levels)s::integer[] IS NULL OR level = ANY(%(levels)s))
+  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(classes)s::text[] IS NULL OR class = ANY(%(classes)s))
+  AND (%(provenances)s::text[] IS NULL OR provenance = ANY(%(provenances)s))
+  AND (%(rule)s::text IS NULL OR rule = %(rule)s)
+  AND (%(device)s::text IS NULL OR device = %(device)s)
+  AND (%(incident)s::text IS NULL OR incident = %(incident)s)
+  AND (%(from)s::timestamptz IS NULL OR onset >= %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR onset < %(to)s)
+  AND (%(west)s::float8 IS NULL OR (lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s))
+ORDER BY recorded_at DESC, id DESC LIMIT %(limit)s
+
+-- name: live_alerts
+-- What a screen starts from: everything that has not ended.
+SELECT * FROM alerts WHERE state <> 'normal' ORDER BY onset DESC, id LIMIT %(limit)s
+
+-- name: alert_timeline
+SELECT at, action, actor, before, after, fields FROM alert_log WHERE alert = %(id)s ORDER BY id
+
+-- name: count_alerts_since
+SELECT count(*) AS n FROM alerts WHERE recorded_at >= %(since)s
+
+-- name: count_incidents_since
+SELECT count(*) AS n FROM incidents WHERE opened_at >= %(since)s
+
+-- name: get_incident
+SELECT * FROM incidents WHERE id = %(id)s OR number = %(id)s
+
+-- name: list_incidents
+SELECT * FROM incidents
+WHERE (%(before_at)s::timestamptz IS NULL OR (opened_at, id) < (%(before_at)s, %(before_id)s))
+  AND (%(domains)s::text[] IS NULL OR domain = ANY(%(domains)s))
+  AND (%(types)s::text[] IS NULL OR type = ANY(%(types)s))
+  AND (%(levels)s::integer[] IS NULL OR level = ANY(%(levels)s))
+  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(provenances)s::text[] IS NULL OR provenance = ANY(%(provenances)s))
+  AND (%(from)s::timestamptz IS NULL OR opened_at >= %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR opened_at < %(to)s)
+  AND (%(west)s::float8 IS NULL OR (lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s))
+ORDER BY opened_at DESC, id DESC LIMIT %(limit)s
+
+-- name: snapshot_incidents
+-- What a screen starts from: live ones, and those that ended lately.
+SELECT * FROM incidents WHERE state IN ('open', 'confirmed') OR closed_at > %(since)s
+ORDER BY opened_at DESC, id LIMIT %(limit)s
+
+-- name: incident_facts
+SELECT e.fact, e.evidence, e.what, e.joined_at, e.left_at,
+       a.rule, a.level, a.state, a.standing, a.device, a.channel, a.onset, a.returned_at, a.value, a.limit_value,
+       a.peak, a.lon, a.lat, a.provenance, r.kind AS report_kind, r.words, r.at AS report_at, r.by AS report_by
+FROM incident_evidence e
+LEFT JOIN alerts a ON a.id = e.fact
+LEFT JOIN reports r ON r.id = e.fact
+WHERE e.incident = %(id)s
+ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
+
+-- name: incident_timeline
+SELECT at, action, actor, before, after, fields FROM incident_log WHERE incident = %(id)s ORDER BY id
+
+-- name: live_incident_ids
+SELECT id FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at

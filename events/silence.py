@@ -1,0 +1,229 @@
+"""Who says nothing any more: device, gateway, street, everybody. The highest that explains it speaks alone. Pure.
+
+Silence is driven by time. Its truth is who was heard when, and the alerts that stand: nothing is remembered here
+but what a restart may forget. Since our own start everybody counts as heard, so that a restart raises nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch import Batch
+from core.clock import SECOND_US
+from events.detectors.columns import NEVER
+from events.rules import ANY_KIND, Rule, RuleSet
+from iot.registry import Device, Registry
+
+#: The level of silence where a life rule looks.
+LIFE_LEVEL = 3
+#: A street's share of silent devices means something from so many devices on.
+SOME_DEVICES = 5
+#: So many gateways must be there for all of them to fall silent together.
+SOME_GATEWAYS = 2
+
+
+class Heard:
+    """When every device and every gateway was last heard of, by number, in µs."""
+
+    def __init__(self, registry: Registry, before: Heard | None = None) -> None:
+        devices = max(registry.by_number, default=0) + 1
+        gateways = max((gateway.number for gateway in registry.gateways.values()), default=0) + 1
+        self.device: NDArray[np.int64] = _grown(before.device if before else None, devices)
+        self.gateway: NDArray[np.int64] = _grown(before.gateway if before else None, gateways)
+
+    def note(self, batch: Batch) -> None:
+        """Anything counts as a sign of life, however doubtful or late."""
+        known = (batch.device < len(self.device)) & (batch.gateway < len(self.gateway))
+        np.maximum.at(self.device, batch.device[known], batch.received_us[known])
+        np.maximum.at(self.gateway, batch.gateway[known], batch.received_us[known])
+
+
+def _grown(before: NDArray[np.int64] | None, size: int) -> NDArray[np.int64]:
+    grown = np.full(size, NEVER, np.int64)
+    if before is not None:
+        grown[: len(before)] = before[:size]
+    return grown
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Something that ought to be an alert now: at a subject since a moment; `device` where it is one."""
+
+    rule: Rule
+    subject: str
+    since_us: int
+    device: Device | None = None
+    #: Something above it explains it: it stands, and asks nobody.
+    suppressed: bool = False
+    level: int = 4
+
+
+@dataclass(slots=True)
+class Silence:
+    """Judges who is silent. `started_us`: our own start; nobody is blamed for what we could not hear."""
+
+    rules: RuleSet
+    registry: Registry
+    started_us: int
+    #: Since when a subject is heard again, as far as this process knows.
+    _back: dict[str, int] = field(default_factory=dict)
+    #: Since when a subject is not well.
+    _bad: dict[str, int] = field(default_factory=dict)
+
+    def judge(self, heard: Heard, standing: Mapping[tuple[str, str], int], now_us: int) -> list[Silent]:
+        """All silence that should stand now. `standing`: onset of what stands, by (rule, subject)."""
+        gateways = list(self._gateways(heard, standing, now_us))
+        lost = {silent.subject for silent in gateways}
+        everybody = list(self._everybody(lost, standing, now_us))
+        if everybody:
+            gateways = [_suppressed(silent) for silent in gateways]
+        devices = list(self._devices(heard, lost, standing, now_us))
+        streets = list(self._streets(devices, standing, now_us))
+        dark = {silent.subject.removeprefix("area:") for silent in streets}
+        devices = [
+            _suppressed(silent) if silent.device is not None and silent.device.area in dark else silent
+            for silent in devices
+        ]
+        return [*everybody, *streets, *gateways, *devices]
+
+    # -- devices -------------------------------------------------------------------------------------------
+
+    def _devices(
+        self, heard: Heard, lost: set[str], standing: Mapping[tuple[str, str], int], now_us: int
+    ) -> Iterable[Silent]:
+        vital = {
+            kind
+            for rule in self.rules
+            if rule.decl.enabled and rule.decl.klass == "life"
+            for kind in rule.decl.kinds
+        }
+        for rule in self._of("silence"):
+            for device in self._watched(rule):
+                level = min(rule.decl.level, LIFE_LEVEL) if device.kind in vital else rule.decl.level
+                last_us = int(heard.device[device.number])
+                onset_us = standing.get((rule.key, device.id))
+                if last_us == NEVER and onset_us is None:
+                    continue  # it has never spoken: unknown, not silent
+                behind = f"gateway:{device.gateway}" in lost
+                if onset_us is not None and last_us <= onset_us:
+                    yield Silent(rule, device.id, onset_us, device, behind, level)
+                elif not behind and now_us - max(last_us, self.started_us) > self._silent_after_us(device):
+                    yield Silent(rule, device.id, last_us, device, level=level)
+
+    def _silent_after_us(self, device: Device) -> float:
+        """Three periods or one and a half heartbeats; a device may state its own `period_s`."""
+        own = device.params.get("period_s")
+        kind = self.registry.kind_of(device).decl
+        if isinstance(own, int | float) and not kind.heartbeat:
+            return max(3 * own, 30.0) * SECOND_US
+        return kind.silent_after_s * SECOND_US
+
+    def _watched(self, rule: Rule) -> list[Device]:
+        everybody = ANY_KIND in rule.decl.kinds
+        return [d for d in self.registry.devices.values() if everybody or d.kind in rule.decl.kinds]
+
+    # -- gateways, streets, everybody ----------------------------------------------------------------------
+
+    def _gateways(
+        self, heard: Heard, standing: Mapping[tuple[str, str], int], now_us: int
+    ) -> Iterable[Silent]:
+        behind: dict[str, list[Device]] = defaultdict(list)
+        for device in self.registry.devices.values():
+            behind[device.gateway].append(device)
+        for rule in self._of("gateway_lost"):
+            for gateway in self.registry.gateways.values():
+                if gateway.id not in behind:
+                    continue
+                last_us = int(heard.gateway[gateway.number])
+                patience_us = self._patience_us(rule, behind[gateway.id])
+                quiet = last_us != NEVER and now_us - max(last_us, self.started_us) > patience_us
+                silent = self._held(rule, f"gateway:{gateway.id}", last_us, standing, now_us, quiet=quiet)
+                if silent is not None:
+                    yield silent
+
+    def _patience_us(self, rule: Rule, devices: list[Device]) -> float:
+        """A gateway is lost when even its liveliest device would have spoken several times."""
+        assert rule.decl.on is not None
+        liveliest = min(self._silent_after_us(device) for device in devices)
+        return max(rule.decl.on.usual_hold_s * SECOND_US, liveliest)
+
+    def _streets(
+        self, silent: list[Silent], standing: Mapping[tuple[str, str], int], now_us: int
+    ) -> Iterable[Silent]:
+        total: dict[str, int] = defaultdict(int)
+        for device in self.registry.devices.values():
+            if device.area:
+                total[device.area] += 1
+        dark: dict[str, list[int]] = defaultdict(list)
+        for each in silent:
+            if each.device is not None and each.device.area and not each.suppressed:
+                dark[each.device.area].append(each.since_us)
+        for rule in self._of("area_lost"):
+            share = _share(rule)
+            for area in sorted(total):
+                found = dark.get(area, [])
+                many = total[area] >= SOME_DEVICES and len(found) >= share * total[area]
+                since_us = max(found, default=now_us)
+                held = self._held(rule, f"area:{area}", since_us, standing, now_us, quiet=many)
+                if held is not None:
+                    yield held
+
+    def _everybody(
+        self, lost: set[str], standing: Mapping[tuple[str, str], int], now_us: int
+    ) -> Iterable[Silent]:
+        gateways = {f"gateway:{device.gateway}" for device in self.registry.devices.values()}
+        for rule in self._of("all_lost"):
+            all_lost = len(gateways) >= SOME_GATEWAYS and len(lost) >= _share(rule) * len(gateways)
+            held = self._held(rule, "city", now_us, standing, now_us, quiet=all_lost)
+            if held is not None:
+                yield held
+
+    def _held(
+        self,
+        rule: Rule,
+        subject: str,
+        since_us: int,
+        standing: Mapping[tuple[str, str], int],
+        now_us: int,
+        *,
+        quiet: bool,
+    ) -> Silent | None:
+        """What stands ends only after it was well for the rule's off-delay, and begins after its on-delay."""
+        assert rule.decl.on is not None
+        assert rule.decl.off is not None
+        onset_us = standing.get((rule.key, subject))
+        if quiet:
+            self._back.pop(subject, None)
+            bad_us = now_us - self._bad.setdefault(subject, now_us)
+            if (
+                onset_us is None
+                and rule.decl.detector != "gateway_lost"
+                and bad_us < rule.decl.on.usual_hold_s * SECOND_US
+            ):
+                return None
+            return Silent(rule, subject, since_us if onset_us is None else onset_us, level=rule.decl.level)
+        self._bad.pop(subject, None)
+        if onset_us is None:
+            return None
+        well_us = now_us - self._back.setdefault(subject, now_us)
+        if well_us >= rule.decl.off.usual_hold_s * SECOND_US:
+            self._back.pop(subject, None)
+            return None
+        return Silent(rule, subject, onset_us, level=rule.decl.level)
+
+    def _of(self, detector: str) -> list[Rule]:
+        return [rule for rule in self.rules if rule.decl.enabled and rule.decl.detector == detector]
+
+
+def _suppressed(silent: Silent) -> Silent:
+    return replace(silent, suppressed=True)
+
+
+def _share(rule: Rule) -> float:
+    assert rule.decl.on is not None
+    return float(rule.decl.on.limit) if isinstance(rule.decl.on.limit, int | float) else 1.0

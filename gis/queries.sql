@@ -1,0 +1,79 @@
+-- name: create_stage
+-- The columns of `assets` without its number, which `assets` itself gives.
+CREATE TEMP TABLE IF NOT EXISTS assets_stage ON COMMIT DELETE ROWS AS
+SELECT id, kind, layer, name, name_en, zone, area, geometry, west, south, east, north, attributes, source,
+       licence, provenance, valid_from, valid_to, changed_at
+FROM assets WITH NO DATA
+
+-- name: copy_stage
+COPY assets_stage (id, kind, layer, name, name_en, zone, area, geometry, west, south, east, north, attributes, source,
+                   licence, provenance, valid_from, valid_to, changed_at) FROM STDIN
+
+-- name: foreign_ids
+-- Ids of the stage that another layer holds already: an import may not take them over.
+SELECT s.id, a.layer FROM assets_stage s JOIN assets a USING (id) WHERE a.layer <> s.layer ORDER BY s.id LIMIT 20
+
+-- name: keep_versions
+-- What will be changed, or taken away because its layer no longer has it, is kept as it was.
+INSERT INTO asset_versions (id, replaced_at, kind, layer, name, name_en, zone, area, geometry, attributes, source,
+                            licence, provenance, valid_from, valid_to)
+SELECT a.id, %(now)s, a.kind, a.layer, a.name, a.name_en, a.zone, a.area, a.geometry, a.attributes, a.source,
+       a.licence, a.provenance, a.valid_from, a.valid_to
+FROM assets a LEFT JOIN assets_stage s USING (id)
+WHERE a.layer = %(layer)s
+  AND (s.id IS NULL OR (a.kind, a.name, a.name_en, a.zone, a.area, a.geometry, a.attributes, a.source, a.licence,
+                        a.provenance, a.valid_from, a.valid_to)
+      IS DISTINCT FROM (s.kind, s.name, s.name_en, s.zone, s.area, s.geometry, s.attributes, s.source, s.licence,
+                        s.provenance, s.valid_from, s.valid_to))
+ON CONFLICT DO NOTHING
+
+-- name: take_away
+DELETE FROM assets a WHERE a.layer = %(layer)s AND NOT EXISTS (SELECT FROM assets_stage s WHERE s.id = a.id)
+
+-- name: merge_stage
+INSERT INTO assets AS a (id, kind, layer, name, name_en, zone, area, geometry, west, south, east, north, attributes,
+                         source, licence, provenance, valid_from, valid_to, changed_at)
+SELECT id, kind, layer, name, name_en, zone, area, geometry, west, south, east, north, attributes,
+       source, licence, provenance, valid_from, valid_to, changed_at
+FROM assets_stage ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    kind = excluded.kind, name = excluded.name, name_en = excluded.name_en, zone = excluded.zone,
+    area = excluded.area, geometry = excluded.geometry, west = excluded.west, south = excluded.south,
+    east = excluded.east, north = excluded.north, attributes = excluded.attributes, source = excluded.source,
+    licence = excluded.licence, provenance = excluded.provenance, valid_from = excluded.valid_from,
+    valid_to = excluded.valid_to, changed_at = excluded.changed_at
+WHERE (a.kind, a.name, a.name_en, a.zone, a.area, a.geometry, a.attributes, a.source, a.licence, a.provenance,
+       a.valid_from, a.valid_to)
+   IS DISTINCT FROM (excluded.kind, excluded.name, excluded.name_en, excluded.zone, excluded.area, excluded.geometry,
+       excluded.attributes, excluded.source, excluded.licence, excluded.provenance, excluded.valid_from,
+       excluded.valid_to)
+
+-- name: note_layer
+INSERT INTO asset_layers (layer, source, licence, crs, fingerprint, assets, at)
+VALUES (%(layer)s, %(source)s, %(licence)s, %(crs)s, %(fingerprint)s, %(assets)s, %(now)s)
+ON CONFLICT (layer) DO UPDATE SET source = excluded.source, licence = excluded.licence, crs = excluded.crs,
+    fingerprint = excluded.fingerprint, assets = excluded.assets, at = excluded.at
+
+-- name: layer_fingerprint
+SELECT fingerprint FROM asset_layers WHERE layer = %(layer)s
+
+-- name: all_layers
+SELECT layer, source, licence, crs, fingerprint, assets, at FROM asset_layers ORDER BY layer
+
+-- name: one_asset
+SELECT * FROM assets WHERE id = %(id)s
+
+-- name: assets_of
+-- Assets of kinds (all when null), in a box of degrees (all when null), valid at a time (all when null), by id.
+SELECT * FROM assets
+WHERE (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
+  AND (%(layer)s::text IS NULL OR layer = %(layer)s)
+  AND (%(west)s::float8 IS NULL OR box(point(west, south), point(east, north))
+       && box(point(%(west)s, %(south)s), point(%(east)s, %(north)s)))
+  AND (%(at)s::timestamptz IS NULL OR (coalesce(valid_from, '-infinity') <= %(at)s
+       AND coalesce(valid_to, 'infinity') > %(at)s))
+  AND id > %(after)s
+ORDER BY id LIMIT %(limit)s
+
+-- name: versions_of
+SELECT * FROM asset_versions WHERE id = %(id)s ORDER BY replaced_at

@@ -1,0 +1,283 @@
+"""Ways on the roads: travel time by class, direction, closures and flooded streets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from core.errors import NotFound
+from gis.lines import Floats, Ints, points
+from gis.roads import Roads
+
+#: Each junction passed costs this; ours.
+JUNCTION_S = 2.0
+
+#: Getting from a place to the road beside it, metres per second on foot.
+WALK_MPS = 1.4
+
+#: Roads that no door opens on, beside slip roads and tunnels.
+NO_ACCESS = frozenset({"motorway", "trunk"})
+
+XY = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A way: seconds, metres, the road edges in order, and its line in metres of the plane."""
+
+    seconds: float
+    metres: float
+    edges: tuple[str, ...]
+    line: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A place beside a road: the edge, the share of it that lies before the place, and metres aside."""
+
+    edge: int
+    share: float
+    aside_m: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weighted:
+    """The road graph under some closures: seconds of each arc, and the matrix of the fastest arcs."""
+
+    seconds: Floats
+    graph: csr_matrix
+
+
+class Router:
+    """Fastest ways on `Roads`. Closures and slowed streets are arguments of each question, not state.
+
+    A closed road lets nobody through; a way may still begin or end on it, since that is where a crew is needed.
+    """
+
+    def __init__(self, roads: Roads) -> None:
+        self.roads = roads
+        self._row = {name: row for row, name in enumerate(roads.id)}
+        self._seconds = roads.lines.length_m / (roads.speed_kmh / 3.6)
+        self._driven = np.flatnonzero(roads.driven)
+        self._lay_arcs()
+        self._open = self._weighted(self._arc_seconds)
+        self._beside = self._where_one_can_stop()
+        self._shapes = roads.lines.shapes()[self._beside]
+        self._tree = shapely.STRtree(self._shapes)
+
+    def _lay_arcs(self) -> None:
+        """One arc a direction that may be driven, sorted by (tail, head); `_group` starts each pair of junctions."""
+        roads = self.roads
+        ahead = self._driven[roads.oneway[self._driven] >= 0]
+        back = self._driven[roads.oneway[self._driven] <= 0]
+        tail = np.concatenate([roads.tail[ahead], roads.head[back]])
+        head = np.concatenate([roads.head[ahead], roads.tail[back]])
+        order = np.lexsort((head, tail))
+        self._arc = np.concatenate([ahead, back])[order].astype(np.int32)
+        self._tail, self._head = tail[order], head[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (np.diff(self._tail) != 0) | (np.diff(self._head) != 0)
+        self._group = np.flatnonzero(new)
+        nodes = len(roads.node_xy)
+        self._starts = np.zeros(nodes + 1, np.int32)
+        np.cumsum(np.bincount(self._tail[self._group], minlength=nodes), out=self._starts[1:])
+        self._arc_seconds = self._seconds[self._arc] + JUNCTION_S
+
+    def _where_one_can_stop(self) -> Ints:
+        """Rows of roads with doors along them, in the part of the network from which one gets away again."""
+        roads = self.roads
+        _, label = connected_components(self._open.graph, directed=True, connection="strong")
+        main = label == np.argmax(np.bincount(label))
+        access = np.array(
+            [klass not in NO_ACCESS and not klass.endswith("_link") for klass in roads.klass], bool
+        )
+        inside = roads.driven & main[roads.tail] & main[roads.head]
+        chosen = inside & access & ~roads.tunnel
+        return np.flatnonzero(chosen if chosen.any() else roads.driven).astype(np.int32)
+
+    def _weighted(self, seconds: Floats) -> _Weighted:
+        nodes = len(self.roads.node_xy)
+        fastest = np.minimum.reduceat(seconds, self._group)
+        graph = csr_matrix((fastest, self._head[self._group], self._starts), shape=(nodes, nodes))
+        return _Weighted(seconds, graph)
+
+    def weighted(self, closed: Collection[str] = (), slower: Mapping[str, float] | None = None) -> _Weighted:
+        """The graph with roads closed, and others slowed by a factor: 3.0 takes three times as long."""
+        if not closed and not slower:
+            return self._open
+        factor = np.ones(len(self.roads))
+        for road, times in (slower or {}).items():
+            factor[self._edge(road)] = times
+        factor[[self._edge(road) for road in closed]] = np.inf
+        return self._weighted(self._arc_seconds * factor[self._arc])
+
+    def _edge(self, road: str) -> int:
+        try:
+            return self._row[road]
+        except KeyError:
+            raise NotFound("error.not_on_network", asset=road, network="road") from None
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def route(self, start: XY, end: XY, closed: Collection[str] = (),
+              slower: Mapping[str, float] | None = None) -> Route | None:  # fmt: skip
+        """The fastest way between two places (x, y in metres of the plane); None where there is none."""
+        a, b = self._stop(start), self._stop(end)
+        weighted = self.weighted(closed, slower)
+        straight = self._along_one_road(a, b)
+        if straight is not None:
+            return self._told(straight, a, [], b, weighted)
+        out, into = self._departures(a), self._arrivals(b)
+        cost, before = dijkstra(weighted.graph, indices=[node for node, _ in out], return_predecessors=True)
+        best, row, last = min(
+            (first + float(cost[row, node]) + final, row, node)
+            for row, (_, first) in enumerate(out)
+            for node, final in into
+        )
+        if not np.isfinite(best):
+            return None
+        return self._told(best, a, _path(before[row], out[row][0], last), b, weighted)
+
+    def seconds_to(
+        self,
+        end: XY,
+        starts: Sequence[XY],
+        closed: Collection[str] = (),
+        slower: Mapping[str, float] | None = None,
+    ) -> Floats:
+        """Travel time from each of many places to one, by a single search backwards; infinite without a way."""
+        target = self._stop(end)
+        backwards = self.weighted(closed, slower).graph.T.tocsr()
+        return self._times(backwards, target, self._arrivals(target), starts, leaving=True)
+
+    def seconds_from(
+        self,
+        start: XY,
+        ends: Sequence[XY],
+        closed: Collection[str] = (),
+        slower: Mapping[str, float] | None = None,
+    ) -> Floats:
+        """Travel time from one place to each of many, by a single search; infinite without a way."""
+        origin = self._stop(start)
+        graph = self.weighted(closed, slower).graph
+        return self._times(graph, origin, self._departures(origin), ends, leaving=False)
+
+    def _times(
+        self,
+        graph: csr_matrix,
+        one: _Stop,
+        doors: list[tuple[int, float]],
+        many: Sequence[XY],
+        *,
+        leaving: bool,
+    ) -> Floats:
+        """Seconds between one stop (with its ways in or out) and many places that are left or arrived at."""
+        cost = dijkstra(graph, indices=[node for node, _ in doors])
+        cost = (cost + np.array([[seconds] for _, seconds in doors])).min(axis=0)
+        edge, share, aside = self._snap(many)
+        way, whole = self.roads.oneway[edge], self._seconds[edge]
+        to_head = np.where(way >= 0, (1 - share) * whole if leaving else share * whole, np.inf)
+        to_tail = np.where(way <= 0, share * whole if leaving else (1 - share) * whole, np.inf)
+        first, last = (self.roads.head, self.roads.tail) if leaving else (self.roads.tail, self.roads.head)
+        found = np.minimum(cost[first[edge]] + to_head, cost[last[edge]] + to_tail)
+        for row in np.flatnonzero(edge == one.edge).tolist():
+            stop = _Stop(int(edge[row]), float(share[row]), float(aside[row]))
+            direct = self._along_one_road(*((stop, one) if leaving else (one, stop)))
+            found[row] = found[row] if direct is None else min(direct, float(found[row]))
+        seconds: Floats = found + (aside + one.aside_m) / WALK_MPS
+        return seconds
+
+    def nearest(self, place: XY) -> tuple[str, float]:
+        """(id of the nearest driven road, metres to it)."""
+        stop = self._stop(place)
+        return self.roads.id[stop.edge], stop.aside_m
+
+    # -- parts of an answer --------------------------------------------------------------------------------------
+
+    def _stop(self, place: XY) -> _Stop:
+        edge, share, aside = self._snap([place])
+        return _Stop(int(edge[0]), float(share[0]), float(aside[0]))
+
+    def _snap(self, places: Sequence[XY]) -> tuple[Ints, Floats, Floats]:
+        """(edge, share of it before the place, metres aside) of the nearest road to each place one can stop on."""
+        spots = points(np.asarray(places, np.float64).reshape(-1, 2))
+        rows = self._tree.nearest(spots)
+        share = shapely.line_locate_point(self._shapes[rows], spots, normalized=True)
+        aside = shapely.distance(self._shapes[rows], spots)
+        return self._beside[rows], share, aside
+
+    def _departures(self, stop: _Stop) -> list[tuple[int, float]]:
+        """(node, seconds) of the ends of the stop's road that one may drive to."""
+        tail, head = int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])
+        whole, way = float(self._seconds[stop.edge]), int(self.roads.oneway[stop.edge])
+        ends = [(head, (1 - stop.share) * whole)] if way >= 0 else []
+        return [*ends, (tail, stop.share * whole)] if way <= 0 else ends
+
+    def _arrivals(self, stop: _Stop) -> list[tuple[int, float]]:
+        """(node, seconds) of the ends of the stop's road from which one may drive to it."""
+        tail, head = int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])
+        whole, way = float(self._seconds[stop.edge]), int(self.roads.oneway[stop.edge])
+        ends = [(tail, stop.share * whole)] if way >= 0 else []
+        return [*ends, (head, (1 - stop.share) * whole)] if way <= 0 else ends
+
+    def _along_one_road(self, a: _Stop, b: _Stop) -> float | None:
+        """Seconds from a to b without passing a junction; None where that is not possible."""
+        ahead, way = b.share - a.share, int(self.roads.oneway[a.edge])
+        if a.edge != b.edge or ahead * way < 0:
+            return None
+        return abs(ahead) * float(self._seconds[a.edge])
+
+    def _fastest(self, weighted: _Weighted, tail: int, head: int) -> tuple[int, int]:
+        """(edge, tail) of the road that the search took between two neighbouring junctions."""
+        low, high = np.searchsorted(self._tail, [tail, tail + 1])
+        rows = np.flatnonzero(self._head[low:high] == head) + low
+        return int(self._arc[rows[np.argmin(weighted.seconds[rows])]]), tail
+
+    def _told(self, seconds: float, a: _Stop, nodes: list[int], b: _Stop, weighted: _Weighted) -> Route:
+        """The route by its junctions; without any it stays on one road."""
+        lines, length = self.roads.lines, self.roads.lines.length_m
+        steps = [self._fastest(weighted, x, y) for x, y in pairwise(nodes)]
+        begin, end = a.share * float(length[a.edge]), b.share * float(length[b.edge])
+        if nodes:
+            first = lines.part(a.edge, begin, self._end_at(a.edge, nodes[0]))
+            last = lines.part(b.edge, self._end_at(b.edge, nodes[-1]), end)
+            middle = [lines[e] if self.roads.tail[e] == tail else lines[e][::-1] for e, tail in steps]
+            line = np.vstack([first, *middle, last])
+        else:
+            line = lines.part(a.edge, begin, end)
+        edges = [a.edge, *(edge for edge, _ in steps), b.edge]
+        names = [self.roads.id[edge] for row, edge in enumerate(edges) if row == 0 or edge != edges[row - 1]]
+        metres = float(np.hypot(*np.diff(line, axis=0).T).sum())
+        return Route(seconds + (a.aside_m + b.aside_m) / WALK_MPS, metres, tuple(names), line)
+
+    def _end_at(self, edge: int, node: int) -> float:
+        """Metres from a road's begin to its end at a junction."""
+        return float(self.roads.lines.length_m[edge]) if self.roads.head[edge] == node else 0.0
+
+
+def _path(before: NDArray[np.integer], start: int, end: int) -> list[int]:
+    nodes = [end]
+    while nodes[-1] != start:
+        nodes.append(int(before[nodes[-1]]))
+    return nodes[::-1]
+
+
+def ring(roads: Roads, centre: XY, radius_m: float) -> Ints:
+    """Rows of the roads that come within a distance of a place: what a closure or a flood there touches."""
+    box = roads.lines.bounds()
+    x, y = centre
+    gap = np.hypot(
+        np.maximum(np.maximum(box[:, 0] - x, x - box[:, 2]), 0),
+        np.maximum(np.maximum(box[:, 1] - y, y - box[:, 3]), 0),
+    )
+    near = np.flatnonzero(gap <= radius_m)
+    point = shapely.Point(centre)
+    away = [shapely.distance(shapely.LineString(roads.lines[int(row)]), point) for row in near]
+    return near[np.array(away) <= radius_m].astype(np.int32) if len(near) else near.astype(np.int32)

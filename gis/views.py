@@ -1,0 +1,81 @@
+"""What this room shows to rooms above: the city, its tiles, and live layers as tiles. Reads only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import NotFound
+from gis import mvt, tiles
+from gis.city import City
+from gis.lines import Geometry
+from gis.mvt import Value
+from gis.tiles import Reader
+
+BBox = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFeature:
+    """A feature of a layer that changes: a number from 1 on, a WGS 84 geometry, flat properties."""
+
+    number: int
+    geometry: Geometry
+    properties: Mapping[str, Value]
+
+
+#: What a live layer has in a box (degrees) at a zoom; clustering and thinning are the layer's own affair.
+LiveLayer = Callable[[BBox, int], Awaitable[Sequence[LiveFeature]]]
+
+
+class CityMap:
+    """The city of this process, made when first asked for, and the folder of its tile files."""
+
+    def __init__(
+        self, make: Callable[[], City], folder: Path, live: Mapping[str, LiveLayer] | None = None
+    ) -> None:
+        self._make = make
+        self._city: City | None = None
+        self._reader: Reader | None = None
+        self._lock = threading.Lock()
+        self.folder = folder
+        self.live = dict(live or {})
+
+    @property
+    def city(self) -> City:
+        """Takes most of a second the first time: ask in a thread."""
+        with self._lock:
+            if self._city is None:
+                self._city = self._make()
+            return self._city
+
+    def tiles(self) -> Path:
+        """The newest tile file, made when there is none."""
+        found = tiles.current(self.folder)
+        return found or tiles.build(enumerate(self.city.assets.values(), 1), self.folder)
+
+    def base_tile(self, z: int, x: int, y: int) -> bytes | None:
+        """A gzipped tile of the base map; None where it is empty."""
+        path = self.tiles()
+        with self._lock:
+            if self._reader is None or self._reader.path != path:
+                self._reader = Reader(path)
+            return self._reader.tile(z, x, y)
+
+    async def live_tile(self, layer: str, z: int, x: int, y: int) -> bytes:
+        """A tile of a live layer, not compressed, b"" where it is empty. Raises `NotFound`."""
+        if layer not in self.live:
+            raise NotFound("error.no_layer", layer=layer)
+        found = await self.live[layer](mvt.bounds(z, x, y), z)
+        return mvt.encode({layer: _features(found, z, x, y)})
+
+
+def _features(found: Sequence[LiveFeature], z: int, x: int, y: int) -> list[mvt.Feature]:
+    made = []
+    for each in found:
+        shape = mvt.geometry(each.geometry, z, x, y)
+        if shape is not None:
+            made.append(mvt.Feature(each.number, *shape, each.properties))
+    return made

@@ -1,0 +1,163 @@
+"""Devices that speak: when a point reports, what it reports, and the frames in which its gateway sends it.
+
+Everything here is a function of (from, to] on a clock that somebody else moves: 1× on the wire, any speed in a
+scored run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.clock import DAY_US
+from iot.codecs import senml
+from simulators import streams
+from simulators.streams import Floats, Rows
+from simulators.tape import Tape
+
+#: A pack of a gateway holds at most this many readings.
+PACK = 500
+
+
+class Sample(NamedTuple):
+    """One reading as a device says it, in the channel's own unit."""
+
+    device: str
+    channel: str
+    time_us: int
+    value: float
+
+
+class Wire(NamedTuple):
+    """One message of a gateway."""
+
+    gateway: str
+    topic: str
+    payload: bytes
+
+
+class Emitter(Protocol):
+    """Whatever speaks."""
+
+    def emit(self, from_us: int, to_us: int) -> list[Sample]:
+        """All that is said in (from, to], in no particular order."""
+
+
+class Reader(Protocol):
+    """What points of a fleet measure: parallel rows → values at a time, NaN where a device says nothing."""
+
+    def __call__(self, rows: Rows, now_us: int) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One channel of one device. It reports every `period_us`, and at once when it moved by `deadband` since."""
+
+    device: str
+    channel: str
+    period_us: int
+    deadband: float = np.inf
+
+
+class Fleet:
+    """Points that share a reader. A device's points report together, each device at a phase of its own."""
+
+    def __init__(self, points: Sequence[Point], read: Reader, *, seed: int = 0) -> None:
+        self.points = list(points)
+        self._read = read
+        self._period = np.array([point.period_us for point in points], np.int64)
+        phase = [streams.key_of(seed, point.device) % point.period_us for point in points]
+        self._phase = np.array(phase, np.int64)
+        self._deadband = np.array([point.deadband for point in points])
+        self._watched = np.flatnonzero(np.isfinite(self._deadband))
+        self._said = np.full(len(points), np.nan)
+
+    def emit(self, from_us: int, to_us: int) -> list[Sample]:
+        """Due reports at their due times, with the values of `to`; then what moved beyond its dead band."""
+        last_due = (to_us - self._phase) // self._period * self._period + self._phase
+        due = np.flatnonzero(last_due > from_us)
+        said = self._say(due, last_due[due], to_us)
+        if len(self._watched):
+            value = self._read(self._watched, to_us)
+            fresh = np.isnan(self._said[self._watched])
+            self._said[self._watched[fresh]] = value[fresh]  # what history has said already
+            moved = np.abs(value - self._said[self._watched]) >= self._deadband[self._watched]
+            rows = self._watched[moved]
+            if len(rows):
+                said += self._say(rows, np.full(len(rows), to_us, np.int64), to_us)
+        return said
+
+    def _say(self, rows: Rows, times: NDArray[np.int64], now_us: int) -> list[Sample]:
+        if not len(rows):
+            return []
+        value = self._read(rows, now_us)
+        self._said[rows] = value
+        spoken = np.isfinite(value)
+        return [
+            Sample(self.points[row].device, self.points[row].channel, time, reading)
+            for row, time, reading in zip(
+                rows[spoken].tolist(), times[spoken].tolist(), value[spoken].tolist(), strict=True
+            )
+        ]
+
+
+class Tapes:
+    """Recorded devices that go on where history ended."""
+
+    def __init__(self, placed: Sequence[Placed], offset_us: int) -> None:
+        self._placed = placed
+        self._offset_us = offset_us
+        self._soon: list[Sample] = []
+        self._until_us: int | None = None
+
+    def emit(self, from_us: int, to_us: int) -> list[Sample]:
+        """What was recorded in (from, to]. Reads ahead, so that a tick costs next to nothing."""
+        if self._until_us is None or to_us > self._until_us:
+            self._soon = self._read_ahead(from_us, to_us + DAY_US // 24)
+            self._until_us = to_us + DAY_US // 24
+        said = [sample for sample in self._soon if from_us < sample.time_us <= to_us]
+        self._soon = [sample for sample in self._soon if sample.time_us > to_us]
+        return said
+
+    def _read_ahead(self, from_us: int, until_us: int) -> list[Sample]:
+        return [
+            Sample(placed.device, placed.channel, time, value)
+            for placed in self._placed
+            for time, value in placed.between(from_us + 1, until_us + 1, self._offset_us)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A recorded series that stands in for a point of the sample city."""
+
+    device: str
+    channel: str
+    tape: Tape
+    recorded: str
+    recorded_channel: str
+
+    def between(self, from_us: int, to_us: int, offset_us: int) -> Iterable[tuple[int, float]]:
+        times, values = self.tape.between(self.recorded, self.recorded_channel, from_us, to_us, offset_us)
+        return zip(times.tolist(), values.tolist(), strict=True)
+
+
+def packs(samples: Iterable[Sample], gateway_of: Mapping[str, str]) -> list[Wire]:
+    """SenML packs of every gateway that has something to say, oldest reading first."""
+    by_gateway: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_gateway[gateway_of[sample.device]].append(sample)
+    frames: list[Wire] = []
+    for gateway, said in sorted(by_gateway.items()):
+        said.sort(key=lambda sample: sample.time_us)
+        for start in range(0, len(said), PACK):
+            readings = (
+                (f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK]
+            )
+            frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(readings)))
+    return frames

@@ -1,0 +1,58 @@
+"""What the scene needs to know of a city: spots that devices hang on, and its supply model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A thing of the city with a stable asset id. lon, lat are WGS 84 degrees.
+
+    zone   DMA or catchment
+    area   street (街道)
+    node   where the supply model has it: a node, or a link with the sign of its flow
+    """
+
+    asset: str
+    lon: float
+    lat: float
+    zone: str = ""
+    area: str = ""
+    place_zh: str = ""
+    place_en: str = ""
+    node: str = ""
+    link: str = ""
+    sign: float = 1.0
+
+
+Spots = tuple[Spot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Spots by what they are good for. `inp` is the supply model (EPANET text); `pattern` its demand pattern.
+
+    `pilot` is the DMA whose inlets are metered by the model and in which `burst` (a pipe) breaks.
+    """
+
+    inp: str
+    pattern: str
+    pilot: str
+    burst: Spot
+    loggers: Spots
+    inlets: Spots
+    plants: Spots
+    hydrants: Spots
+    low_points: Spots
+    underpasses: Spots
+    rain_stations: Spots
+    river_sections: Spots
+    pump_stations: Spots
+    manholes: Spots
+    gate_stations: Spots
+    regulators: Spots
+    valve_pits: Spots
+    sites: Spots
+    buildings: Spots
+    noise_points: Spots

@@ -1,0 +1,213 @@
+"""The routes, asked over HTTP by people of different roles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.base import RequestResponseEndpoint
+
+from core import text
+from core.actor import NOBODY, Actor
+from core.domains import Domains
+from core.http import install_errors
+from dispatch import api
+from tests.conftest import ROOMS, ROOT
+from tests.dispatch.test_chain import NEAR, only_case, quiet, sent
+from tests.dispatch.world import (
+    CHIEF,
+    DISPATCHER,
+    LEADER,
+    OPERATOR,
+    POLICE,
+    WATER,
+    World,
+    crew_actor,
+    crew_row,
+)
+
+PEOPLE = {actor.id: actor for actor in (OPERATOR, LEADER, CHIEF, DISPATCHER, WATER, POLICE)} | {
+    f"user-{crew}": crew_actor(crew) for crew in ("near", "far")
+}
+VIEWER = Actor("viewer", "", frozenset({"viewer"}))
+
+
+def texts(shipped: Domains) -> text.Texts:
+    return text.load(
+        [*(ROOT / room for room in ROOMS), *(Path(shipped.folder) / info.key for info in shipped)]
+    )
+
+
+@pytest.fixture
+async def http(city: World, shipped: Domains) -> AsyncIterator[httpx.AsyncClient]:
+    words = texts(shipped)
+    app = FastAPI()
+    app.state.policy, app.state.database, app.state.clock = city.actions.policy, city.database, city.clock
+    install_errors(app, words)
+    app.include_router(api.router(city.actions, words))
+
+    @app.middleware("http")
+    async def who(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        request.state.actor = PEOPLE.get(request.headers.get("x-test-actor", ""), NOBODY)
+        return await call_next(request)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
+        yield client
+
+
+def as_(actor: str, **more: str) -> dict[str, str]:
+    return {"x-test-actor": actor, **more}
+
+
+REPORT = {"code": "event/0501", "title": "路面冒水", "lon": 121.49, "lat": 31.24, "source": "hotline"}
+
+
+async def test_a_report_walks_through_the_whole_loop_over_http(http: httpx.AsyncClient, city: World) -> None:
+    case = (await http.post("/api/v1/cases", json=REPORT, headers=as_("li"))).json()
+    assert (case["state"], case["source"], case["title"]) == ("reported", "hotline", "路面冒水")
+    steps: list[tuple[str, str, dict[str, object]]] = [
+        ("li", "verify", {"result": "exists"}),
+        ("li", "register", {}),
+        ("chen", "dispatch", {"lead": "water_company", "assisting": ["traffic_police"]}),
+        ("sun", "accept", {}),
+        ("sun", "apply", {"kind": "extend", "amount": 0.5, "reason": "雨"}),
+        ("wang", "decide", {"granted": True}),
+        ("zhou", "feed_back", {}),
+        ("sun", "feed_back", {}),
+        ("li", "check", {"result": "pass"}),
+        ("li", "close", {}),
+        ("li", "call_back", {"satisfied": True}),
+    ]
+    for who, action, fields in steps:
+        answer = await http.post(
+            f"/api/v1/cases/{case['id']}/actions", json={"action": action, **fields}, headers=as_(who)
+        )
+        assert answer.status_code == 200, (who, action, answer.text)
+    done = (await http.get(f"/api/v1/cases/{case['number']}", headers=as_("li"))).json()
+    assert (done["state"], done["extensions"], done["satisfied"]) == ("closed", 1, True)
+    assert [s["state"] for s in done["stages"]] == ["done"] * 6
+
+
+async def test_an_illegal_action_is_a_409_with_the_state_and_the_allowed_ones(
+    http: httpx.AsyncClient,
+) -> None:
+    case = (await http.post("/api/v1/cases", json=REPORT, headers=as_("li"))).json()
+    answer = await http.post(
+        f"/api/v1/cases/{case['id']}/actions", json={"action": "close"}, headers=as_("li")
+    )
+    body = answer.json()
+    assert answer.status_code == 409
+    assert body["state"] == "reported"
+    assert "register" in body["allowed"]
+
+
+async def test_sensors_that_object_are_named_in_a_409(http: httpx.AsyncClient, city: World) -> None:
+    order = (await sent(city))["orders"][0]["id"]
+    url = f"/api/v1/orders/{order}/actions"
+    for action in ("accept", "arrive"):
+        await http.post(url, json={"action": action}, headers=as_("user-near"))
+    city.clock.advance(300)
+    for device in ("P1", "P2"):
+        await city.say(device, "pressure", 0.12, 0.12, 0.12)
+    answer = await http.post(url, json={"action": "finish"}, headers=as_("user-near"))
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:cityops:error.sensors_disagree"
+    assert {o["device"] for o in answer.json()["objections"]} == {"P1", "P2"}
+    city.clock.advance(300)
+    await quiet(city)
+    assert (await http.post(url, json={"action": "finish"}, headers=as_("user-near"))).status_code == 200
+
+
+async def test_a_crew_sees_its_own_orders_only(http: httpx.AsyncClient, city: World) -> None:
+    order = (await sent(city))["orders"][0]["id"]
+    assert len((await http.get("/api/v1/orders", headers=as_("user-near"))).json()["items"]) == 1
+    assert (await http.get("/api/v1/orders?crew=near", headers=as_("user-far"))).json()["items"] == []
+    assert (await http.get(f"/api/v1/orders/{order}", headers=as_("user-far"))).status_code == 404
+    crews = (await http.get("/api/v1/crews", headers=as_("user-far"))).json()["items"]
+    assert [crew["id"] for crew in crews] == ["far"]
+    answer = await http.post(
+        "/api/v1/crews/near/position", json={"lon": 0, "lat": 0}, headers=as_("user-far")
+    )
+    assert answer.status_code == 403
+
+
+async def test_a_department_sees_and_touches_only_the_cases_that_it_is_a_party_of(
+    http: httpx.AsyncClient, city: World
+) -> None:
+    case = (await http.post("/api/v1/cases", json=REPORT, headers=as_("li"))).json()["id"]
+    assert (await http.get(f"/api/v1/cases/{case}", headers=as_("sun"))).status_code == 403
+    assert (await http.get("/api/v1/cases", headers=as_("sun"))).json()["items"] == []
+    for who, action, fields in (("li", "register", {}), ("chen", "dispatch", {"lead": "traffic_police"})):
+        await http.post(f"/api/v1/cases/{case}/actions", json={"action": action, **fields}, headers=as_(who))
+    answer = await http.post(f"/api/v1/cases/{case}/actions", json={"action": "accept"}, headers=as_("sun"))
+    assert answer.status_code == 403
+    assert len((await http.get("/api/v1/cases", headers=as_("zhou"))).json()["items"]) == 1
+
+
+async def test_nobody_without_a_role_gets_anything(http: httpx.AsyncClient) -> None:
+    for path in ("cases", "orders", "crews", "plans", "codes", "forces"):
+        assert (await http.get(f"/api/v1/{path}")).status_code == 401
+
+
+async def test_a_repeated_request_has_one_effect_and_the_same_answer(
+    http: httpx.AsyncClient, city: World
+) -> None:
+    answers = [
+        await http.post("/api/v1/cases", json=REPORT, headers=as_("li", **{"Idempotency-Key": "k1"}))
+        for _ in range(3)
+    ]
+    assert {a.json()["id"] for a in answers} == {answers[0].json()["id"]}
+    assert len((await http.get("/api/v1/cases", headers=as_("li"))).json()["items"]) == 1
+
+
+async def test_lists_go_page_by_page_and_lose_none(http: httpx.AsyncClient, city: World) -> None:
+    for n in range(5):
+        city.clock.advance(1)
+        await http.post("/api/v1/cases", json={**REPORT, "title": f"{n}"}, headers=as_("li"))
+    seen: list[str] = []
+    cursor: str | None = ""
+    for _ in range(3):
+        url = f"/api/v1/cases?limit=2&cursor={cursor}"
+        body = (await http.get(url, headers=as_("li"))).json()
+        seen += [item["title"] for item in body["items"]]
+        cursor = body["next"]
+    assert cursor is None
+    assert seen == ["4", "3", "2", "1", "0"]
+
+
+async def test_a_recommendation_reads_as_sentences_in_the_reader_s_language(
+    http: httpx.AsyncClient, city: World
+) -> None:
+    await city.crews(NEAR, crew_row("off", duty="off"))
+    case = (await http.post("/api/v1/cases", json=REPORT, headers=as_("li"))).json()["id"]
+    await sent(city)
+    case = (await only_case(city))["id"]
+    body = (await http.get(f"/api/v1/cases/{case}/recommendation?lang=zh", headers=as_("chen"))).json()
+    by_crew = {item["crew"]: item for item in body["items"]}
+    assert by_crew["off"]["able"] is False
+    assert by_crew["off"]["barred"] == ["不当班"]
+    assert "具备：供水管网抢修" in by_crew["far"]["reasons"]
+    english = (await http.get(f"/api/v1/cases/{case}/recommendation?lang=en", headers=as_("chen"))).json()
+    assert "⟦" not in str(body)
+    assert "off duty" in str(english)
+
+
+async def test_a_dispatcher_cannot_send_a_crew_that_cannot_go(http: httpx.AsyncClient, city: World) -> None:
+    await city.crews(crew_row("off", duty="off"))
+    case = (await sent(city))["id"]
+    answer = await http.post("/api/v1/orders", json={"case": case, "crew": "off"}, headers=as_("chen"))
+    assert answer.status_code == 422
+
+
+async def test_positions_arrive_in_any_order_and_the_newest_counts(
+    http: httpx.AsyncClient, city: World
+) -> None:
+    await city.crews(NEAR)
+    for minute, lon in ((5, 121.5), (3, 121.4)):
+        body = {"lon": lon, "lat": 31.2, "at": f"2026-01-12T08:5{minute}:00+08:00"}
+        await http.post("/api/v1/crews/near/position", json=body, headers=as_("user-near"))
+    (crew,) = (await http.get("/api/v1/crews", headers=as_("user-near"))).json()["items"]
+    assert crew["lon"] == 121.5

@@ -1,0 +1,210 @@
+"""A small city for the tests of this room: devices with readings, crews, a desk with a clock that we move."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from app import policy
+from core import changes
+from core.actor import Actor
+from core.changes import Change
+from core.clock import ManualClock, to_datetime, to_us
+from core.db import Connection, Database, DictConnection
+from core.db import connect as plain_connect
+from core.domains import Domains
+from core.settings import DispatchSettings
+from dispatch import city, plans, store
+from dispatch.actions import Actions
+from dispatch.channels.app_feed import App
+from dispatch.desk import Desk, connect
+from dispatch.incident import Incident
+from dispatch.outbox_feed import Outbox
+from dispatch.readings_source import StoredReadings
+from dispatch.travel import StraightLine
+from iot import kinds, registry_store
+from iot.partitions import ReadingsTable
+from iot.registry import Registry
+from iot.registry_store import DeviceRow
+
+ZONE = ZoneInfo("Asia/Shanghai")
+#: Monday 2026-01-12 09:00 in Shanghai: a work day, inside work hours.
+START = to_us(to_datetime(0).fromisoformat("2026-01-12T09:00:00+08:00"))
+BUND = (121.49, 31.24)
+
+OPERATOR = Actor("li", "李", frozenset({"duty_operator"}))
+LEADER = Actor("wang", "王", frozenset({"shift_leader"}))
+CHIEF = Actor("zhao", "赵", frozenset({"duty_leader"}))
+DISPATCHER = Actor("chen", "陈", frozenset({"dispatcher"}))
+WATER = Actor("sun", "孙", frozenset({"dept_officer"}), departments=frozenset({"water_company"}))
+POLICE = Actor("zhou", "周", frozenset({"dept_officer"}), departments=frozenset({"traffic_police"}))
+
+
+def crew_actor(crew: str) -> Actor:
+    return Actor(f"user-{crew}", crew, frozenset({"responder"}), crew=crew)
+
+
+def crew_row(id_: str, *, lon: float = BUND[0], lat: float = BUND[1], **more: object) -> dict[str, object]:
+    return {
+        "id": id_, "name_zh": id_, "name_en": id_, "department": "water_company", "kind": "water",
+        "skills": ["water_main_repair"], "equipment": ["excavator", "pump"], "members": 4,
+        "depot_lon": lon, "depot_lat": lat, "provenance": "simulated", **more,
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Known:
+    """Incidents as the tests say that they are."""
+
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    cases: dict[str, set[str]] = field(default_factory=dict)
+
+    async def get(self, connection: DictConnection, incident: str) -> Incident | None:
+        return self.incidents.get(incident)
+
+    async def open(self, connection: DictConnection) -> list[str]:
+        return [each.id for each in self.incidents.values() if each.state in ("open", "confirmed")]
+
+    async def case_opened(
+        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
+    ) -> None:
+        self.cases.setdefault(incident, set()).add(case)
+
+    async def case_closed(
+        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
+    ) -> None:
+        self.cases[incident].discard(case)
+
+
+BURST = Incident(
+    id="inc-1", number="SJ-20260112-0001", type="water_burst", domain="water_supply", state="confirmed",
+    level=2, priority=2, sure=True, life=False, provenance="simulated", lon=BUND[0], lat=BUND[1],
+    place="中山东一路", area="waitan", title={"key": "incident.water_burst.name", "params": {}},
+    code="event/0501", lead="water_company", assisting=("traffic_police",), plan="water_burst",
+    points=(("P1", "pressure"), ("P2", "pressure")),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class World:
+    database: Database
+    clock: ManualClock
+    actions: Actions
+    desk: Desk
+    outbox: Outbox
+    known: Known
+    registry: Registry
+    led: DictConnection
+    plain: Connection
+    table: ReadingsTable
+
+    async def tick(self, times: int = 1, seconds: float = 0.0) -> None:
+        """Let the desk and the outbox work."""
+        for _ in range(times):
+            self.clock.advance(seconds)
+            while await self.desk.tick(self.led):
+                pass
+            await self.outbox.drain(self.led)
+
+    async def news(self, incident: Incident) -> None:
+        """An incident is as this says, and everybody hears of it."""
+        self.known.incidents[incident.id] = incident
+        async with self.database.transaction() as connection:
+            await changes.append(connection, [Change("incidents", incident.id)], self.clock.now_us())
+
+    async def crews(self, *rows: dict[str, object]) -> None:
+        async with self.database.transaction() as connection:
+            await store.put_crews(connection, rows, self.clock.now_us())
+
+    async def say(self, device: str, channel: str, *values: float, every_s: float = 60.0) -> None:
+        """Readings of a point, the last one now."""
+        there = self.registry.devices[device]
+        found = self.registry.channel(there, channel)
+        assert found is not None
+        times = self.clock.now_us() - np.arange(len(values) - 1, -1, -1, dtype=np.int64) * round(
+            every_s * 1e6
+        )
+        await self.table.ensure(self.plain, times)
+        for value, at in zip(values, times.tolist(), strict=True):
+            row = [there.number, found.number, to_datetime(at), to_datetime(at), value]
+            await self.plain.execute(
+                b"INSERT INTO readings (device, channel, time, received, value, quality, gateway)"
+                b" VALUES (%s, %s, %s, %s, %s, 0, 1) ON CONFLICT DO NOTHING",
+                row,
+            )
+            await self.plain.execute(
+                b"INSERT INTO latest (device, channel, time, received, value, quality, gateway)"
+                b" VALUES (%s, %s, %s, %s, %s, 0, 1) ON CONFLICT (device, channel) DO UPDATE"
+                b" SET time = excluded.time, value = excluded.value WHERE latest.time <= excluded.time",
+                row,
+            )
+
+    async def usual(self, device: str, channel: str, value: float) -> None:
+        """What this hour's mean was in the last four weeks."""
+        found = self.registry.channel(self.registry.devices[device], channel)
+        assert found is not None
+        async with self.database.transaction() as connection:
+            for week in range(1, 5):
+                for hour in range(-1, 26):
+                    at = self.clock.now_us() - week * 604_800_000_000 + hour * 3_600_000_000
+                    await connection.execute(
+                        b"INSERT INTO readings_1h (device, channel, bucket, n, total, low, high)"
+                        b" VALUES (%s, %s, %s, 1, %s, %s, %s) ON CONFLICT DO NOTHING",
+                        [
+                            self.registry.devices[device].number, found.number,
+                            to_datetime(at // 3_600_000_000 * 3_600_000_000), value, value, value,
+                        ],
+                    )  # fmt: skip
+
+
+async def devices(database: Database, shipped: Domains, now_us: int) -> Registry:
+    catalogue = kinds.load(shipped)
+    async with database.transaction() as connection:
+        await registry_store.put_gateway(connection, "gw", now_us, provenance="simulated")
+        rows = [
+            DeviceRow(id_, kind, id_, id_, *BUND, "gw", provenance="simulated")
+            for id_, kind in (
+                ("P1", "ws_pressure_logger"),
+                ("P2", "ws_pressure_logger"),
+                ("D1", "fl_underpass"),
+            )
+        ]
+        await registry_store.put_devices(connection, rows, catalogue, now_us)
+    return await registry_store.load(database, catalogue)
+
+
+@asynccontextmanager
+async def world(database: Database, shipped: Domains, **settings: object) -> AsyncIterator[World]:
+    clock = ManualClock(START)
+    registry = await devices(database, shipped, START)
+    known = Known()
+    actions = Actions(
+        policy=policy.load()[0],
+        plans=plans.load(shipped),
+        city=city.load(ZONE),
+        incidents=known,
+        readings=StoredReadings(database, lambda: registry),
+        travel=StraightLine(),
+        rules=replace_settings(settings),
+        zone=ZONE,
+    )
+    desk = Desk(database.dsn, actions, clock)
+    outbox = Outbox(database.dsn, {"app": App(database, clock)}, clock, np.random.default_rng(1))
+    async with await connect(database.dsn) as led, await plain_connect(database.dsn) as writing:
+        table = ReadingsTable(86_400.0)
+        await table.prepare(writing, "off")
+        await desk.start(led)
+        yield World(database, clock, actions, desk, outbox, known, registry, led, writing, table)
+
+
+def replace_settings(settings: dict[str, object]) -> DispatchSettings:
+    return DispatchSettings(observation_at_most="60s", accept_within="2m", **settings)
+
+
+def other(n: int, *, lon: float = BUND[0], state: str = "confirmed") -> Incident:
+    """Another burst somewhere else."""
+    return replace(BURST, id=f"inc-{n}", number=f"SJ-20260112-{n:04d}", lon=lon, state=state)

@@ -1,0 +1,35 @@
+"""An engine in a process of its own, for tests that kill it: `python -m tests.events.engine_process DSN`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from core import domains, log, text
+from core.changes import Bell
+from core.clock import SystemClock
+from core.db import Database
+from core.metrics import Metrics
+from events.engine import load_model
+from events.feed import Around, EngineFeed, Timing
+from iot import kinds, registry_store
+from tests.conftest import ROOMS, ROOT
+from tests.events.world import CITY
+
+
+async def main(dsn: str) -> None:
+    shipped = domains.load(ROOT / "domains")
+    catalogue = kinds.load(shipped)
+    texts = text.load([*(ROOT / room for room in ROOMS), *(shipped.folder / info.key for info in shipped)])
+    database = Database(dsn)
+    await database.open()
+    feed = EngineFeed(
+        database, CITY, Around(SystemClock(), Timing(snapshot_every_us=300_000), Metrics(), Bell(database))
+    )
+    feed.use(load_model(shipped, catalogue, texts), await registry_store.load(database, catalogue))
+    await feed.run()
+
+
+if __name__ == "__main__":
+    log.configure("engine", "warning", "console")
+    asyncio.run(main(sys.argv[1]))

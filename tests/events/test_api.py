@@ -1,0 +1,152 @@
+"""Alerts and incidents over HTTP: lists, filters, actions, problems."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from app import policy
+from core.actor import Actor
+from core.http import install_errors
+from events import api
+from tests.events.conftest import City
+from tests.events.test_engine import burst
+
+ACTORS = {
+    "operator": Actor("u1", "值班员", frozenset({"duty_operator"})),
+    "viewer": Actor("v1", "大屏", frozenset({"viewer"})),
+    "elsewhere": Actor("u3", "值班员", frozenset({"duty_operator"}), areas=frozenset({"陆家嘴街道"})),
+}
+
+
+@pytest.fixture
+async def http(city: City) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.state.database, app.state.clock, app.state.policy = city.database, city.clock, policy.load()[0]
+    install_errors(app, city.texts)
+    app.include_router(api.router(city.views))
+
+    @app.middleware("http")
+    async def sign_in(request: Request, call_next) -> Response:  # type: ignore[no-untyped-def] # noqa: ANN001
+        request.state.actor = ACTORS[request.headers.get("as", "operator")]
+        return await call_next(request)  # type: ignore[no-any-return] # starlette's own
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:
+        await city.begin()
+        await burst(city)
+        yield client
+
+
+async def test_incidents_are_listed_with_names_and_sentences_in_both_languages(
+    http: httpx.AsyncClient,
+) -> None:
+    page = (await http.get("/incidents")).json()
+    assert page["next"] is None
+    (incident,) = page["items"]
+    assert incident["name"] == {"zh": "供水爆管", "en": "Water main burst"}
+    assert incident["said"]["en"]["what"] == "Suspected: Water main burst"
+    assert incident["opened_at"].endswith("Z")
+    assert "acknowledge" in incident["allowed"]
+
+
+async def test_an_incident_is_found_by_its_number_with_evidence_and_timeline(http: httpx.AsyncClient) -> None:
+    (incident,) = (await http.get("/incidents")).json()["items"]
+    whole = (await http.get(f"/incidents/{incident['number']}")).json()
+    assert len(whole["evidence"]) == 3
+    assert whole["timeline"][0]["action"] == "open"
+    assert (await http.get("/incidents/none")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("domain=water_supply", 3), ("domain=flood", 0), ("domain=flood,water_supply", 3), ("level=1,2", 0),
+        ("level=3", 3), ("state=unacknowledged", 3), ("provenance=real", 0), ("bbox=121.4905,31,121.4925,32", 2),
+        ("from=2026-11-23T04:00:21Z", 2), ("to=2026-11-23T04:00:21Z", 1), ("device=ws_pressure_logger-2", 1),
+        ("rule=ws.pressure.drop", 3), ("class=life", 0),
+    ],
+)  # fmt: skip
+async def test_alerts_are_filtered(http: httpx.AsyncClient, query: str, found: int) -> None:
+    assert len((await http.get(f"/alerts?{query}")).json()["items"]) == found
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(http: httpx.AsyncClient) -> None:
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = (await http.get(f"/alerts?limit=1{cursor}")).json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert len(seen) == len(set(seen)) == 3
+
+
+async def test_an_action_changes_the_state_once_for_one_key(http: httpx.AsyncClient) -> None:
+    (incident,) = (await http.get("/incidents")).json()["items"]
+    path, asked = f"/incidents/{incident['id']}/actions", {"action": "confirm"}
+    first = await http.post(path, json=asked, headers={"Idempotency-Key": "k1"})
+    again = await http.post(path, json=asked, headers={"Idempotency-Key": "k1"})
+    assert (first.status_code, first.json()["state"]) == (200, "confirmed")
+    assert again.json() == first.json()
+    refused = await http.post(path, json=asked)
+    assert refused.status_code == 409
+    assert refused.json()["state"] == "confirmed"
+    assert "resolve" in refused.json()["allowed"]
+
+
+async def test_an_alert_is_acknowledged_and_its_log_says_by_whom(http: httpx.AsyncClient) -> None:
+    alert = (await http.get("/alerts")).json()["items"][0]
+    done = await http.post(f"/alerts/{alert['id']}/actions", json={"action": "acknowledge"})
+    assert (done.json()["state"], done.json()["acknowledged_by"]) == ("acknowledged", "u1")
+    whole = (await http.get(f"/alerts/{alert['id']}")).json()
+    assert [(line["action"], line["actor"]) for line in whole["timeline"]] == [
+        ("raise", "system:engine"), ("acknowledge", "u1"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"action": "shelve", "reason": "r"}, 422), ({"action": "clear"}, 422), ({"action": "dance"}, 422),
+        ({"action": "unshelve"}, 409), ({"action": "shelve", "until": "2036-01-01T00:00:00Z", "reason": "r"}, 422),
+    ],
+)  # fmt: skip
+async def test_what_makes_no_sense_is_refused(
+    http: httpx.AsyncClient, asked: dict[str, str], status: int
+) -> None:
+    alert = (await http.get("/alerts")).json()["items"][0]
+    refused = await http.post(f"/alerts/{alert['id']}/actions", json=asked)
+    assert refused.status_code == status
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert "⟦" not in refused.json()["title"]
+
+
+async def test_who_may_only_look_may_not_act_nor_who_belongs_elsewhere(http: httpx.AsyncClient) -> None:
+    alert = (await http.get("/alerts", headers={"as": "viewer"})).json()["items"][0]
+    for who in ("viewer", "elsewhere"):
+        refused = await http.post(
+            f"/alerts/{alert['id']}/actions", json={"action": "acknowledge"}, headers={"as": who}
+        )
+        assert refused.status_code == 403
+
+
+async def test_a_report_is_kept_once_and_weighs_within_a_second(http: httpx.AsyncClient, city: City) -> None:
+    asked = {"kind": "report.seen_water", "lon": 121.4915, "lat": 31.24, "words": "路面冒水"}
+    one = await http.post("/reports", json=asked)
+    two = await http.post("/reports", json=asked)
+    assert one.json()["id"] == two.json()["id"]
+    await city.wait(1)
+    (incident,) = (await http.get("/incidents")).json()["items"]
+    assert incident["parts"]["seen"] == 4.0
+
+
+async def test_a_screen_starts_from_what_lives(http: httpx.AsyncClient, city: City) -> None:
+    assert len(await city.views.live_alerts()) == 3
+    assert len(await city.views.live_incidents(city.clock.now_us())) == 1
+    counts = await city.views.counts((await city.views.live_incidents(city.clock.now_us()))[0]["started_at"])
+    assert counts == {"alerts": 3, "incidents": 1}

@@ -131,6 +131,8 @@ def _water(places: Places) -> Iterator[Device]:
             Say("pressure", Gauge(node=spot.node), period),
         )
         params: dict[str, object] = {"period_s": period // SECOND_US}
+        if pilot:  # a logger that speaks every 5 s need not wait minutes to be believed
+            params |= {"drop_hold_s": 5, "low_hold_s": 30}
         yield Device(f"ws-p-{number:02d}", "ws_pressure_logger", spot, gateway, says, number, params=params)
     inlets = [spot for spot in places.inlets if spot.zone == places.pilot]
     for number, spot in enumerate(inlets, 1):
@@ -202,7 +204,10 @@ def _flood(places: Places) -> Iterator[Device]:
             Say("power_ok", steady(1), MINUTE_US, 0.5),
         )
         role = "underpass" if number == 1 else ""
-        yield Device(f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, role=role)
+        params: dict[str, object] = {"close_depth_cm": 25}
+        yield Device(
+            f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, "simulated", role, params
+        )
     for number, spot in enumerate(places.rain_stations, 1):
         windows = (("rain_5m", 5 * MINUTE_US), ("rain_1h", HOUR_US), ("rain_24h", 24 * HOUR_US))
         says = tuple(
@@ -216,7 +221,7 @@ def _flood(places: Places) -> Iterator[Device]:
         says = of(
             Say("river_level", level, HOUR_US, deadband=0.2),
         )
-        params: dict[str, object] = {"warning_m": 4.0, "guarantee_m": 4.4, "record_m": 5.72}
+        params = {"warning_m": 4.0, "guarantee_m": 4.4, "record_m": 5.72}
         yield Device(f"fl-river-{number:02d}", "fl_river", spot, gateway, says, number, params=params)
 
 

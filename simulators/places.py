@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -27,6 +28,21 @@ class Spot:
 
 
 Spots = tuple[Spot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """Where a crew of a service starts from."""
+
+    spot: Spot
+    service: str
+
+
+def metres(one: Spot, other: Spot) -> float:
+    """Distance on the ground, good to a per cent within a city."""
+    north = (one.lat - other.lat) * 111_320.0
+    east = (one.lon - other.lon) * 111_320.0 * math.cos(math.radians(other.lat))
+    return math.hypot(north, east)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +72,4 @@ class Places:
     sites: Spots
     buildings: Spots
     noise_points: Spots
+    depots: tuple[Depot, ...] = ()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gis.asset import Asset
 from gis.city import City
 from gis.hydraulics import MIDDLE, Hydraulics
-from simulators.places import Places, Spot, Spots
+from simulators.places import Depot, Places, Spot, Spots, metres
 
 #: In the old city by the Yu Garden: the district that holds this place is the pilot (WGS 84 degrees). It is small
 #: enough for one broken pipe to be seen by several loggers.
@@ -54,6 +54,9 @@ def places_of(city: City) -> Places:
         sites=chooser.supplied(chooser.of("site")[:6]),
         buildings=chooser.buildings(8),
         noise_points=chooser.supplied((*chooser.of("site")[6:7], *chooser.spread(chooser.of("fire_station"), 1))),
+        depots=tuple(
+            Depot(chooser.spot(asset), str(asset.attributes["service"])) for asset in city.of_kind("depot")
+        ),
     )  # fmt: skip
 
 
@@ -254,10 +257,3 @@ def far_apart(xy: Floats, count: int) -> list[int]:
         chosen.append(int(np.argmax(gap)))
         gap = np.minimum(gap, np.hypot(*(xy - xy[chosen[-1]]).T))
     return chosen
-
-
-def metres(one: Spot, other: Spot) -> float:
-    """Distance on the ground, good to a per cent within a city."""
-    north = (one.lat - other.lat) * 111_320.0
-    east = (one.lon - other.lon) * 111_320.0 * float(np.cos(np.radians(other.lat)))
-    return float(np.hypot(north, east))

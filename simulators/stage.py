@@ -25,7 +25,7 @@ from simulators.physics import site
 from simulators.physics.site import Site, Work
 from simulators.physics.supply import Gauge
 from simulators.physics.underpass import Underpass
-from simulators.places import Spot
+from simulators.places import Spot, metres
 from simulators.scene import Scene
 from simulators.streams import Floats, Rows, Stream
 
@@ -158,7 +158,11 @@ class Stage:
         for visit in visits:
             if visit.state not in ON_SITE or now_us - visit.since_us < HANDLED_US:
                 continue
-            near = [(metres(cause.spot, visit), cause) for cause in self.causes if self.stands(cause.key)]
+            near = [
+                (metres(cause.spot, Spot(visit.order, visit.lon, visit.lat)), cause)
+                for cause in self.causes
+                if self.stands(cause.key)
+            ]
             distance, cause = min(near, key=lambda pair: pair[0], default=(np.inf, None))
             if cause is not None and distance <= NEAR_M:
                 self.end(cause, now_us, visit.order)
@@ -343,13 +347,6 @@ def point(device: Device, say: Say) -> Point:
 def is_night(now_us: int, zone: ZoneInfo) -> bool:
     """22–06 local time, as GB 12523 divides the day."""
     return not 6 <= to_datetime(now_us).astimezone(zone).hour < 22
-
-
-def metres(spot: Spot, visit: Visit) -> float:
-    """Distance on the ground, good to a per cent within a city."""
-    north = (visit.lat - spot.lat) * 111_320.0
-    east = (visit.lon - spot.lon) * 111_320.0 * float(np.cos(np.radians(spot.lat)))
-    return float(np.hypot(north, east))
 
 
 def fresh(now_us: int) -> State:

@@ -97,6 +97,7 @@ async def test_one_button_leads_to_the_end_and_the_sensors_are_asked(city: World
         words = await refusal.inner_text()
         assert "0.12 MPa" in words, "the reading that objects is shown"
         assert await state_of(city) == "handling"
+        city.clock.advance(180)
         for device in ("P1", "P2"):
             await city.say(device, "pressure", 0.30, 0.30)
         await button.filter(has_text="处置完成").click()

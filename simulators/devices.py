@@ -204,7 +204,7 @@ def _flood(places: Places) -> Iterator[Device]:
             Say("power_ok", steady(1), MINUTE_US, 0.5),
         )
         role = "underpass" if number == 1 else ""
-        params: dict[str, object] = {"close_depth_cm": 25}
+        params: dict[str, object] = {"close_depth_cm": 25, "close_hold_s": 20}
         yield Device(
             f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, "simulated", role, params
         )

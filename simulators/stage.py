@@ -38,7 +38,7 @@ SITE_S = 120
 SITE_END_S = 45 * 60
 POWER_BACK_S = 60 * 60
 
-RAIN_MM_H = 120.0
+RAIN_MM_H = 150.0
 #: A crew's order near the cause must be under way on site for this long.
 HANDLED_US = 20 * SECOND_US
 NEAR_M = 700.0

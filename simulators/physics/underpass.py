@@ -16,7 +16,7 @@ class Underpass:
     catchment_m2: float = 30_000.0
     runoff: float = 1.0
     area_m2: float = 250.0
-    spread_m: float = 4000.0
+    spread_m: float = 2500.0
     sump_m3: float = 60.0
     sump_area_m2: float = 20.0
     pumps: int = 2

@@ -31,7 +31,7 @@ from simulators.streams import Floats, Rows, Stream
 
 #: Seconds after the start.
 POWER_LOST_S = 40
-RAIN_S, RAIN_END_S = 50, 50 + 12 * 60
+RAIN_S, RAIN_END_S = 58, 58 + 12 * 60
 BURST_S = 30
 SITE_S = 120
 #: The site stops by itself, and power comes back, if nobody comes.

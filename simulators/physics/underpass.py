@@ -20,7 +20,7 @@ class Underpass:
     sump_m3: float = 60.0
     sump_area_m2: float = 20.0
     pumps: int = 2
-    pump_m3s: float = 0.5
+    pump_m3s: float = 0.9
     power_ok: bool = True
     barrier_closed: bool = False
     in_sump_m3: float = 12.0

@@ -25,6 +25,9 @@ WALK_MPS = 1.4
 #: Roads that no door opens on, beside slip roads and tunnels.
 NO_ACCESS = frozenset({"motorway", "trunk"})
 
+#: A first search looks no farther than a way as slow as this, as the crow flies; nearly all ways are faster.
+PROMISING_MPS = 4.5
+
 XY = tuple[float, float]
 
 
@@ -135,15 +138,17 @@ class Router:
         if straight is not None:
             return self._told(straight, a, [], b, weighted)
         out, into = self._departures(a), self._arrivals(b)
-        cost, before = dijkstra(weighted.graph, indices=[node for node, _ in out], return_predecessors=True)
-        best, row, last = min(
-            (first + float(cost[row, node]) + final, row, node)
-            for row, (_, first) in enumerate(out)
-            for node, final in into
-        )
-        if not np.isfinite(best):
+        origin = len(self.roads.node_xy)
+        graph = _with_origin(weighted.graph, out)
+        straight_m = float(np.hypot(start[0] - end[0], start[1] - end[1]))
+        for limit in (60.0 + straight_m / PROMISING_MPS, np.inf):
+            cost, before = dijkstra(graph, indices=origin, return_predecessors=True, limit=limit)
+            best, last = min((float(cost[node]) + final, node) for node, final in into)
+            if np.isfinite(best):
+                break
+        else:
             return None
-        return self._told(best, a, _path(before[row], out[row][0], last), b, weighted)
+        return self._told(best, a, _path(before, origin, last)[1:], b, weighted)
 
     def seconds_to(
         self,
@@ -179,8 +184,7 @@ class Router:
         leaving: bool,
     ) -> Floats:
         """Seconds between one stop (with its ways in or out) and many places that are left or arrived at."""
-        cost = dijkstra(graph, indices=[node for node, _ in doors])
-        cost = (cost + np.array([[seconds] for _, seconds in doors])).min(axis=0)
+        cost = dijkstra(_with_origin(graph, doors), indices=len(self.roads.node_xy))
         edge, share, aside = self._snap(many)
         way, whole = self.roads.oneway[edge], self._seconds[edge]
         to_head = np.where(way >= 0, (1 - share) * whole if leaving else share * whole, np.inf)
@@ -260,6 +264,15 @@ class Router:
     def _end_at(self, edge: int, node: int) -> float:
         """Metres from a road's begin to its end at a junction."""
         return float(self.roads.lines.length_m[edge]) if self.roads.head[edge] == node else 0.0
+
+
+def _with_origin(graph: csr_matrix, doors: list[tuple[int, float]]) -> csr_matrix:
+    """The graph with one more node, from which one gets to some junctions in so many seconds."""
+    nodes = graph.shape[0]
+    data = np.concatenate([graph.data, [seconds for _, seconds in doors]])
+    ends = np.concatenate([graph.indices, np.array([node for node, _ in doors], np.int32)])
+    starts = np.append(graph.indptr, np.int32(len(ends)))
+    return csr_matrix((data, ends, starts), shape=(nodes + 1, nodes + 1))
 
 
 def _path(before: NDArray[np.integer], start: int, end: int) -> list[int]:

@@ -90,7 +90,7 @@ def main_job(config: Path, found: Declared, *, scene_restart: bool) -> None:
 
 async def prepare(found: Declared, dsn: str, *, scene_restart: bool) -> dict[str, str]:
     """Credentials, scene and history of a first start; one-time links of every start, by name."""
-    from app.demo import scene_of
+    from app.demo import demo_of
     from app.seed import Seed
     from app.sim_role import FOLDER
     from simulators import live
@@ -100,13 +100,13 @@ async def prepare(found: Declared, dsn: str, *, scene_restart: bool) -> dict[str
     database = Database(dsn, 4)
     await database.open()
     try:
-        scene = await asyncio.to_thread(scene_of, settings)
+        demo = await asyncio.to_thread(demo_of, settings)
         seed = Seed(found, database, clock, tell)
-        await seed.credentials(scene)
-        if scene is not None:
-            await seed.scene(scene)
+        await seed.credentials(demo)
+        if demo is not None:
+            await seed.scene(demo)
             now_us = clock.now_us()
-            if await seed.history(scene, now_us) or scene_restart:
+            if await seed.history(demo.scene, now_us) or scene_restart:
                 live.begin(settings.data / FOLDER, now_us)
         auth = Auth(database, clock, settings.web.session)
         return {

@@ -55,18 +55,25 @@ class Service:
 
 SERVICES = {
     "water_supply": Service(
-        "water_company", "repair", ("water_main_repair",), ("excavator", "pump", "welder", "barrier"), 5
+        "water_company", "repair", ("water_main_repair", "valve_operation", "leak_detection", "guard"),
+        ("excavator", "pump", "welder", "barrier"), 5,
     ),
     "drainage": Service(
-        "drainage_company", "drainage", ("drainage", "pumping"), ("pump", "pump_truck", "jetting_truck", "cover"), 4
+        "drainage_company", "drainage",
+        ("drainage", "pumping", "sewer_cleaning", "pump_station", "manhole_cover", "guard"),
+        ("pump", "pump_truck", "jetting_truck", "cover", "gas_detector", "barrier"), 4,
     ),
-    "gas": Service("gas_company", "gas_repair", ("gas_repair",), ("gas_detector", "barrier"), 4),
+    "gas": Service(
+        "gas_company", "gas_repair", ("gas_repair", "gas_detection", "cordon", "guard"), ("gas_detector", "barrier"), 4
+    ),
     "road": Service(
-        "road_maintenance", "road", ("road_repair", "pumping", "guard"), ("barrier", "pump", "pump_truck"), 4
+        "road_maintenance", "road", ("road_repair", "road_closure", "pumping", "guard", "cordon"),
+        ("barrier", "pump", "pump_truck", "ground_radar"), 4,
     ),
     "urban_management": Service(
-        "city_management", "enforcement", ("enforcement", "noise_measurement", "guard", "general"),
-        ("sound_meter", "camera"), 2,
+        "city_management", "enforcement",
+        ("enforcement", "noise_enforcement", "dust_enforcement", "noise_measurement", "guard", "cordon", "general"),
+        ("sound_meter", "sound_level_meter", "camera"), 2,
     ),
 }  # fmt: skip
 

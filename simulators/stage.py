@@ -31,14 +31,14 @@ from simulators.streams import Floats, Rows, Stream
 
 #: Seconds after the start.
 POWER_LOST_S = 40
-RAIN_S, RAIN_END_S = 50, 50 + 12 * 60
+RAIN_S, RAIN_END_S = 58, 58 + 12 * 60
 BURST_S = 30
 SITE_S = 120
 #: The site stops by itself, and power comes back, if nobody comes.
 SITE_END_S = 45 * 60
 POWER_BACK_S = 60 * 60
 
-RAIN_MM_H = 120.0
+RAIN_MM_H = 150.0
 #: A crew's order near the cause must be under way on site for this long.
 HANDLED_US = 20 * SECOND_US
 NEAR_M = 700.0

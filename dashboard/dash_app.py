@@ -75,14 +75,16 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
 
 
 async def warm(app: Dash) -> None:
-    """Do what Dash puts off until its first request: its page callbacks, and the inline script that belongs to them.
+    """Do what Dash puts off: page callbacks with their inline script (first request), its pages' route (lifespan).
 
-    Await it before serving: otherwise the first page that is opened lacks that script, and its hash the policy.
+    Await it once before serving, whether the server runs a lifespan or not: without it the first page that is
+    opened lacks that script, and its hash the policy.
     """
     for prepare in getattr(app.backend, "_before_request_funcs"):  # noqa: B009 - there is no public way
         done = prepare()
         if inspect.isawaitable(done):
             await done
+    getattr(app.backend, "_setup_catchall")()  # noqa: B009 - as above
 
 
 def _layout(page: Page, texts: Texts, default: str) -> Callable[..., Component]:

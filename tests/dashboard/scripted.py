@@ -343,15 +343,9 @@ class SignedIn:
 def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     """The pages of a scripted city; with a folder for tiles also its base map."""
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await dash_app.warm(dash)
-        policy["Content-Security-Policy"] = dash_app.content_security_policy(dash)
-        yield
-
     policy: dict[str, str] = {}
     colours = theme.load()
-    app = FastAPI(lifespan=lifespan)
+    app = FastAPI()
     install_errors(app, found.texts)
     app.state.policy = POLICY
     app.include_router(api.router(found), prefix="/api/v1")
@@ -362,6 +356,12 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     api.mount_files(app, colours)
     dash = dash_app.build(app, found.texts, "zh", "CityOps")
     app.add_middleware(SignedIn, actor=Actor("viewer", "viewer", EVERYBODY), headers=policy)
+
+    async def ready() -> None:
+        await dash_app.warm(dash)
+        policy["Content-Security-Policy"] = dash_app.content_security_policy(dash)
+
+    app.state.ready = ready
     return app
 
 
@@ -396,7 +396,9 @@ async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
-    config = uvicorn.Config(app, port=port, log_level="warning", ws_per_message_deflate=False, lifespan="on")
+    if hasattr(app.state, "ready"):
+        await app.state.ready()
+    config = uvicorn.Config(app, port=port, log_level="warning", ws_per_message_deflate=False, lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -348,7 +348,14 @@ class Actions:
         case = await store.lock_case(work.connection, order.case)
         others = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
         busy = any(o.state in LIVE for o in others if is_main(o))
-        if busy or not is_main(order) or case.state != CaseState.HANDLING or case.pending or not case.lead or not case.lead.open:
+        if (
+            busy
+            or not is_main(order)
+            or case.state != CaseState.HANDLING
+            or case.pending
+            or not case.lead
+            or not case.lead.open
+        ):
             return
         detail = {"order": order.number, **({"overruled": order.overruled} if order.overruled else {})}
         ask = Ask(by, work.now_us, department=case.lead_department, detail=detail)

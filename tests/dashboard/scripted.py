@@ -342,7 +342,6 @@ class SignedIn:
 
 def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     """The pages of a scripted city; with a folder for tiles also its base map."""
-
     policy: dict[str, str] = {}
     colours = theme.load()
     app = FastAPI()

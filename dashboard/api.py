@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from fastapi import Path as PathParam
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from core.actor import NOBODY, Actor
+from core.db import DictConnection
 from core.errors import CityOpsError, NotAllowed, NotFound, NotSignedIn
-from core.http import Allow, Json, Open
-from dashboard import theme
+from core.http import Allow, IdempotencyKey, Json, Now, Open, act
+from dashboard import theme, walls
 from dashboard.screens import Screens
 from dashboard.stream import Message
 
@@ -24,10 +27,37 @@ HERE = Path(__file__).parent
 NOT_SIGNED_IN, NOT_ALLOWED, BAD_MESSAGE = 4401, 4403, 4400
 
 
+WallName = Annotated[str, PathParam(pattern=r"^[a-z0-9_-]{1,40}$")]
+
+
+class WallView(BaseModel):
+    """What a wall shall show; 0 minutes lets it go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scene: Annotated[str, Field(max_length=40)] = ""
+    incident: Annotated[str, Field(max_length=80)] = ""
+    minutes: float = 10
+
+
+class WallMute(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=200)] = ""
+    minutes: float = 10
+
+
 def router(screens: Screens) -> APIRouter:
     """The routes under `/api/v1`."""
     routes = APIRouter()
+    _setup_routes(routes, screens)
+    _vital_routes(routes, screens)
+    _wall_routes(routes)
+    _stream_route(routes, screens)
+    return routes
 
+
+def _setup_routes(routes: APIRouter, screens: Screens) -> None:
     @routes.get("/texts/{language}", dependencies=[Depends(Open("words stand in the pages anyway"))])
     async def texts(language: str) -> Response:
         if language not in ("zh", "en"):
@@ -53,6 +83,48 @@ def router(screens: Screens) -> APIRouter:
             }
         )
 
+
+def _vital_routes(routes: APIRouter, screens: Screens) -> None:
+    @routes.get("/vitals")
+    async def vitals(_: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
+        """Every vital sign as it stands, with trace, usual band and coverage."""
+        return Json({"items": list(await screens.sources["vitals"].all()), "next": None})
+
+    @routes.get("/vitals/{key}")
+    async def vital(key: str, _: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
+        """One vital sign: formula, bands, source, inputs with what was left out and why, and its history."""
+        if screens.vitals is None:
+            raise NotFound
+        return Json(await screens.vitals.one(key))
+
+
+def _wall_routes(routes: APIRouter) -> None:
+    @routes.put("/walls/{name}")
+    async def direct_wall(
+        request: Request, name: WallName, asked: WallView, actor: Annotated[Actor, Depends(Allow("wall.direct"))],
+        now: Now, key: IdempotencyKey = None,
+    ) -> Response:  # fmt: skip
+        """Let a wall show a scene or an incident for some minutes."""
+
+        async def do(connection: DictConnection) -> object:
+            return await walls.direct(connection, name, actor, now.now_us(), **asked.model_dump())
+
+        return await act(request, actor, do, key, asked.model_dump())
+
+    @routes.put("/walls/{name}/mute")
+    async def mute_wall(
+        request: Request, name: WallName, asked: WallMute, actor: Annotated[Actor, Depends(Allow("wall.direct"))],
+        now: Now, key: IdempotencyKey = None,
+    ) -> Response:  # fmt: skip
+        """Silence a wall with a reason, for ten minutes at most."""
+
+        async def do(connection: DictConnection) -> object:
+            return await walls.mute(connection, name, actor, now.now_us(), **asked.model_dump())
+
+        return await act(request, actor, do, key, asked.model_dump())
+
+
+def _stream_route(routes: APIRouter, screens: Screens) -> None:
     @routes.websocket("/stream")
     async def stream(websocket: WebSocket) -> None:
         if not same_origin(websocket, screens.allowed_origins):
@@ -70,8 +142,6 @@ def router(screens: Screens) -> APIRouter:
             await websocket.close(BAD_MESSAGE)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the other side has left while we were sending
-
-    return routes
 
 
 def same_origin(websocket: WebSocket, allowed: list[str]) -> bool:

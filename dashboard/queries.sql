@@ -51,3 +51,20 @@ ON CONFLICT (key, day_type, hour) DO UPDATE SET
 
 -- name: all_usual
 SELECT key, day_type, hour, median, mad, days FROM vital_usual
+
+-- name: direct_wall
+INSERT INTO walls (name, scene, incident, until, by, at)
+VALUES (%(name)s, %(scene)s, %(incident)s, %(until)s, %(by)s, %(now)s)
+ON CONFLICT (name) DO UPDATE SET
+    scene = excluded.scene, incident = excluded.incident, until = excluded.until, by = excluded.by, at = excluded.at
+RETURNING *
+
+-- name: mute_wall
+INSERT INTO walls (name, mute_by, mute_why, mute_until, at)
+VALUES (%(name)s, %(by)s, %(why)s, %(until)s, %(now)s)
+ON CONFLICT (name) DO UPDATE SET
+    mute_by = excluded.mute_by, mute_why = excluded.mute_why, mute_until = excluded.mute_until, at = excluded.at
+RETURNING *
+
+-- name: all_walls
+SELECT name, scene, incident, until, by, mute_by, mute_why, mute_until FROM walls

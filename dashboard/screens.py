@@ -23,11 +23,13 @@ from core.db import Database, connect
 from core.errors import Unavailable
 from core.log import logger
 from core.text import Texts
+from dashboard import walls
 from dashboard.feed import Hub
 from dashboard.points import PointTable
 from dashboard.stream import Item, Nouns, Points
 from dashboard.vitals.declare import FRESH_PERIODS
 from dashboard.vitals.inputs import period_s
+from dashboard.vitals.show import VitalSource
 from iot.aggregate import Aggregates
 from iot.health import NEVER, Health
 from iot.log import BatchFeed
@@ -70,6 +72,12 @@ class Screens:
     facts: Facts
     setup: Mapping[str, object]
     allowed_origins: list[str] = field(default_factory=list)
+    #: Changes with every version of our code: pages load anew when it does.
+    build: str = ""
+    #: What tells one vital sign in full.
+    vitals: VitalSource | None = None
+    #: `live`, or `drill` or `replay` of a process that plays something else.
+    mode: str = "live"
     nouns: dict[str, Nouns] = field(init=False)
     points: Points = field(init=False)
     health: Health = field(init=False)
@@ -78,6 +86,7 @@ class Screens:
     _delay_s: float | None = None
     _heard_us: int = 0
     _away: bool = False
+    _broken: set[str] = field(default_factory=set)
     #: What is read later must be put later, or an old state would overwrite a new one.
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -100,6 +109,7 @@ class Screens:
         self._heard(aggregates.latest.batch())
         batches = BatchFeed(self.database.dsn, aggregates.cursor)
         await self.load()
+        await self._refresh_walls()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
             tasks.create_task(self._follow_changes(feed))
@@ -111,8 +121,19 @@ class Screens:
         """Read all topics as they stand."""
         for topic, source in self.sources.items():
             async with self._reading:
-                self.nouns[topic].replace(await source.all())
+                await self._read(topic, source)
         self._colour()
+
+    async def _read(self, topic: str, source: Source) -> None:
+        """All of a topic; one that cannot be read is named as broken, and the others go on."""
+        try:
+            self.nouns[topic].replace(await source.all())
+            self._broken.discard(topic)
+        except (psycopg.OperationalError, Unavailable):
+            raise
+        except (psycopg.Error, LookupError, ValueError, TypeError) as fault:
+            LOG.exception("topic_broken", topic=topic, fault=repr(fault))
+            self._broken.add(topic)
 
     def _heard(self, batch: Batch) -> None:
         self.points.table.add(batch)
@@ -128,7 +149,7 @@ class Screens:
                 self._away = True
 
     async def _follow_changes(self, feed: Feed) -> None:
-        waiting: dict[str, set[str]] = {topic: set() for topic in self.sources}
+        waiting: dict[str, set[str]] = {topic: set() for topic in (*self.sources, walls.TOPIC)}
         async for changes in feed.follow():
             for change in changes:
                 if change.topic in waiting:
@@ -139,6 +160,8 @@ class Screens:
 
     async def _refresh(self, topic: str, keys: set[str]) -> bool:
         """Read these items again; False when the database was away and they must be read once more."""
+        if topic == walls.TOPIC:
+            return await self._refresh_walls()
         try:
             async with self._reading:
                 items = await self.sources[topic].some(keys)
@@ -150,6 +173,13 @@ class Screens:
         self._away = False
         if topic == "alerts":
             self._colour()
+        return True
+
+    async def _refresh_walls(self) -> bool:
+        try:
+            self.status.put(await walls.all_walls(self.database))
+        except (psycopg.OperationalError, Unavailable):
+            return False
         return True
 
     async def _follow_readings(self, batches: BatchFeed) -> None:
@@ -190,6 +220,9 @@ class Screens:
             "stale": self._stale(silent),
             "provenance": sorted({device.provenance for device in self.registry.devices.values()} - {"real"}),
             "database": "here",
+            "broken": sorted(self._broken),
+            "build": self.build,
+            "mode": self.mode,
         }
         try:
             told |= await self.facts.now(now_us)

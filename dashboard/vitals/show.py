@@ -10,6 +10,7 @@ import numpy as np
 
 from core.clock import DAY_US, HOUR_US, Clock, to_us
 from core.db import Database
+from core.errors import NotFound
 from core.http import to_json
 from core.text import Texts
 from dashboard.vitals import store
@@ -20,6 +21,8 @@ from dashboard.vitals.usual import Local, Usual
 from dashboard.vitals.window import QUARTER_US
 
 SHOWN = 96
+#: History that one vital tells in full.
+HISTORY_US = 7 * DAY_US
 Item = Mapping[str, object]
 
 
@@ -49,6 +52,36 @@ class VitalSource:
     async def some(self, _: Collection[str]) -> Sequence[Item]:
         """One turn of the clerk changes all of them: a change names the turn, not a vital."""
         return await self.all()
+
+    async def one(self, key: str) -> dict[str, object]:
+        """A vital in full: what it is made of and how it came about. Raises `NotFound`."""
+        vital = next((each for each in self.vitals if each.key == key), None)
+        if vital is None:
+            raise NotFound
+        items = {str(item["id"]): item for item in await self.all()}
+        now_us = self.clock.now_us()
+        async with self.database.transaction() as connection:
+            row = next((row for row in await store.rows(connection) if row["key"] == key), None)
+        past = await store.history_of(self.database, key, now_us - HISTORY_US, now_us)
+        return {
+            **items.get(key, {"id": key}),
+            "formula": {
+                "words": f"vital.{key}.formula",
+                "value": vital.decl.value,
+                "figures": vital.decl.figures,
+                "bands": {
+                    colour: getattr(vital.decl, colour) for colour in LEVELS if getattr(vital.decl, colour)
+                },
+                "inputs": {
+                    name: given.model_dump(exclude_defaults=True, by_alias=True)
+                    for name, given in vital.decl.inputs.items()
+                },
+            },
+            "owner": vital.decl.owner,
+            "source": vital.decl.source,
+            "detail": row["detail"] if row else None,
+            "history": past,
+        }
 
     def _item(self, vital: Vital, row: Mapping[str, Any], now_us: int) -> Item:
         decl, detail = vital.decl, row["detail"]

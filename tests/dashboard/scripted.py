@@ -24,7 +24,7 @@ from core.batch import Batch
 from core.clock import MINUTE_US, SECOND_US, rfc3339
 from core.db import Database
 from core.http import install_errors
-from dashboard import api, dash_app, pages, theme
+from dashboard import api, dash_app, pages, theme, wall
 from dashboard.screens import Screens
 from dashboard.stream import ACTIONS, Item
 from gis import api as map_api
@@ -250,6 +250,18 @@ def crews(mood: Mood) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def orders(mood: Mood) -> list[dict[str, Any]]:
+    """Crews on their way to the worst incident."""
+    states = (("water_main_repair-2", "en_route"), ("guard-1", "arrived"), ("road_repair-4", "sent"))
+    return [
+        {
+            "id": f"o{n}", "incident": "i1", "case": "c1", "crew": crew, "state": state, "level": 1,
+            "times": {state: ago(n)}, "created_at": ago(2),
+        }
+        for n, (crew, state) in enumerate(states if is_alarm(mood) else ())
+    ]  # fmt: skip
+
+
 def facts(mood: Mood) -> dict[str, object]:
     given = script()["facts"]["alarm" if is_alarm(mood) else "calm"]
     told = {"incidents_today": given["incidents_today"], "shift": both(given["shift"]), "warnings": []}
@@ -308,10 +320,13 @@ def screens(
             "incidents": Script(incidents(mood)),
             "cases": Script(cases(mood)),
             "crews": Script(crews(mood)),
+            "orders": Script(orders(mood)),
             "alerts": Script(alerts if is_alarm(mood) else []),
         },
         facts=Told(facts(mood)),
-        setup={"city": both(["江州市", "Jiangzhou"]), "timezone": "Asia/Shanghai", "map": base_map},
+        setup=wall.setup(
+            wall.load(), city=both(["江州市", "Jiangzhou"]), timezone="Asia/Shanghai", base_map=base_map
+        ),
     )
 
 

@@ -33,7 +33,7 @@ class Seen:
 
 @asynccontextmanager
 async def wall(
-    opened: Browser, mood: Mood, size: tuple[int, int], language: str = "zh"
+    opened: Browser, mood: Mood, size: tuple[int, int], language: str = "zh", more: str = ""
 ) -> AsyncIterator[Seen]:
     screens = scripted.screens(mood, devices=60)
     task = asyncio.create_task(scripted.live(screens))
@@ -44,7 +44,7 @@ async def wall(
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("console", lambda said: seen.errors.append(said.text) if said.type == "error" else None)
-        await page.goto(f"{url}/wall?lang={language}")
+        await page.goto(f"{url}/wall?lang={language}{more}")
         await page.wait_for_selector("#foot .foot .good", timeout=20_000)
         await page.wait_for_selector("#counters .counter")
         yield seen
@@ -126,3 +126,104 @@ async def test_stale_and_missing_values_are_designed_states(opened: Browser) -> 
         assert await page.locator(".vital.no_data b").nth(1).inner_text() == "—"
         assert "数据过期" in await page.locator(".vital.stale").first.inner_text()
         assert "覆盖不足 6/10" in await page.locator(".vital.low_coverage").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"), [("&reader_m=6&width_mm=4800", 9), ("&reader_m=8&width_mm=4800", 6)]
+)
+async def test_a_distant_reader_gets_larger_type_and_fewer_rows(
+    opened: Browser, more: str, rows: int
+) -> None:
+    async with wall(opened, "worst", FULL_HD, "zh", more) as seen:
+        page = seen.page
+        assert await page.locator(".vital").count() == rows
+        assert f"+{13 - rows}" in await page.locator("#vitals .more").inner_text()
+        assert await page.evaluate(AUDIT) == {"overflowing": [], "outside": [], "small": []}
+        size = await page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+        assert size > 8 * 1.15, "body type grew with the distance"
+
+
+async def test_scenes_take_turns_and_a_level_2_incident_stops_them_at_its_own(opened: Browser) -> None:
+    async with wall(opened, "calm", FULL_HD, "zh", "&rotate=1") as seen:
+        page = seen.page
+        await page.evaluate("window.cityopsWall.scenes.rotateMs = 1500")
+        await page.get_by_text("防汛", exact=True).first.wait_for(timeout=8000)
+        await page.locator("#vitals h2 small").filter(has_text="供水").wait_for(timeout=8000)
+        known = {**scripted.incidents("alarm")[2], "domain": "gas"}
+        seen.screens.nouns["incidents"].put([known])
+        await page.locator("#vitals h2 small").filter(has_text="燃气").wait_for(timeout=8000)
+        await page.wait_for_timeout(2500)
+        assert await page.locator("#vitals h2 small").inner_text() == "燃气"
+        assert await page.locator(".turn").count() == 0
+
+
+async def test_a_level_1_alarm_ends_the_guided_tour_at_once(opened: Browser) -> None:
+    async with wall(opened, "calm", FULL_HD, "zh", "&tour=1") as seen:
+        page = seen.page
+        await page.locator(".caption").wait_for(timeout=8000)
+        await page.keyboard.press("ArrowRight")
+        assert "城市体征" in await page.locator(".caption").inner_text()
+        seen.screens.nouns["incidents"].put([scripted.incidents("alarm")[0]])
+        await page.locator(".caption").wait_for(state="detached", timeout=4000)
+
+
+async def test_drill_replay_and_a_broken_source_look_like_what_they_are(opened: Browser) -> None:
+    async with wall(opened, "alarm", FULL_HD) as seen:
+        page = seen.page
+        seen.screens.mode = "drill"
+        await page.locator(".frame-drill").filter(has_text="演练").wait_for(timeout=4000)
+        seen.screens.mode = "replay"
+        await page.locator(".frame-replay").filter(has_text="回放").wait_for(timeout=4000)
+        seen.screens.mode = "live"
+        seen.screens._broken.add("cases")
+        await page.locator("#dispatch.broken").wait_for(timeout=4000)
+        assert await page.locator(".broken").count() == 1, "only that panel says so"
+
+
+async def test_the_console_s_orders_reach_the_wall(opened: Browser) -> None:
+    async with wall(opened, "alarm", FULL_HD) as seen:
+        page = seen.page
+        until = scripted.ago(-30)
+        mute = {"name": "林静", "reason": "领导讲话", "until": scripted.ago(-5)}
+        item = {
+            "id": "wall/wall",
+            "scene": "flood",
+            "incident": "i2",
+            "until": until,
+            "by": "林静",
+            "mute": mute,
+        }
+        seen.screens.status.put([item])
+        await page.locator("#vitals h2 small").filter(has_text="防汛").wait_for(timeout=5000)
+        await page.locator("#card h3").filter(has_text="延安东路").wait_for(timeout=5000)
+        assert "林静 已静音" in await page.locator("#foot").inner_text()
+
+
+async def test_without_colour_the_two_unacknowledged_incidents_are_still_first_and_ringed(
+    opened: Browser,
+) -> None:
+    async with wall(opened, "alarm", FULL_HD) as seen:
+        page = seen.page
+        await page.add_style_tag(content="html { filter: grayscale(1); }")
+        rows = page.locator("#stream .incident")
+        for number in range(await rows.count()):
+            ringed = await rows.nth(number).locator(".ring").count()
+            assert bool(ringed) is (number < 2)
+        numerals = [await rows.nth(n).locator("svg text").text_content() for n in range(2)]
+        assert numerals == ["1", "2"]
+
+
+async def test_the_picture_shifts_and_dims_at_night_but_not_while_a_level_1_incident_is_open(
+    opened: Browser,
+) -> None:
+    async with wall(opened, "calm", FULL_HD) as seen:
+        page = seen.page
+        at = "new Date('2026-11-21T16:30:00Z').getTime()"
+        await page.evaluate(f"window.cityopsWall.care.tick({at}, false)")
+        assert await page.locator("#wall.night").count() == 1
+        await page.evaluate(f"window.cityopsWall.care.tick({at}, true)")
+        assert await page.locator("#wall.night").count() == 0
+        shift = f"window.cityopsWall.care.tick({at} + n * 180000, false);"
+        shift += "return document.getElementById('wall').style.translate"
+        shifts = await page.evaluate(f"[0, 1, 2].map((n) => {{ {shift} }})")
+        assert len(set(shifts)) == 3

@@ -4,41 +4,56 @@ import { html, render } from "../lib/dom.mjs";
 import { ZONE } from "../lib/format.mjs";
 import { Live } from "../lib/live.mjs";
 import { asked, language, load, t } from "../lib/text.mjs";
+import { steps, video } from "./beyond.mjs";
 import { card, leader, subject } from "./card.mjs";
+import { Care } from "./care.mjs";
 import { foot } from "./foot.mjs";
 import { legend } from "./legend.mjs";
 import { WallMap } from "./map.mjs";
+import { DENSITY, fit } from "./profile.mjs";
 import { counters, dispatch, isOpen, isUnacknowledged, resources, stream } from "./right.mjs";
+import { Scenes } from "./scenes.mjs";
+import { Sound } from "./sound.mjs";
 import { brand, clockFace, kpis, posture, weather } from "./top.mjs";
+import { Tour, caption } from "./tour.mjs";
 import { trends } from "./trends.mjs";
 import { chosen, vitals } from "./vitals.mjs";
 
 const TOPICS = ["status", "vitals", "incidents", "cases", "crews", "points"];
 const LOADING_MS = 8000;
 const REDRAW_MS = 100;
+const WIDE = 2.4;
+const ENDED = new Set(["closed", "refused", "void"]);
 const zone = (id) => document.getElementById(id);
-
-/** How many rows each density shows: never smaller text, fewer rows. */
-const DENSITY = {
-  full: { vitals: 13, incidents: 6, cases: 3 },
-  half: { vitals: 9, incidents: 5, cases: 2 },
-  few: { vitals: 6, incidents: 4, cases: 2 },
-};
+const onDuty = ({ state }) => state === "free" || state === "busy";
 
 export class Wall {
   constructor(root, setup) {
+    const query = new URLSearchParams(location.search);
     this.root = root;
     this.setup = setup;
+    this.name = query.get("profile") ?? "wall";
     this.startedMs = Date.now();
-    this.density = DENSITY[root.dataset.density] ?? DENSITY.full;
-    this.dirty = new Set(TOPICS);
-    this.live = new Live(TOPICS, { changed: (topic) => this.#touch(topic), state: (on, code) => this.#state(on, code) });
-    this.map = new WallMap(zone("map"), { k: this.#k(), reduced: matchMedia("(prefers-reduced-motion: reduce)").matches });
+    this.#hang(setup.profiles?.[this.name] ?? profileOf(query));
+    this.wide = innerWidth / innerHeight > WIDE;
+    const topics = this.wide ? [...TOPICS, "orders"] : TOPICS;
+    this.live = new Live(topics, { changed: (topic) => this.#touch(topic), state: (on, code) => this.#state(code) });
+    this.dirty = new Set(topics);
+    this.scenes = new Scenes(setup, query.get("scene"), query.has("rotate"));
+    this.sound = new Sound(query.has("sound") || setup.profiles?.[this.name]?.sound);
+    this.tour = new Tour(setup.tour ?? []);
+    this.care = new Care(root, setup.care);
+    this.map = new WallMap(zone("map"), { k: this.rem / 16, reduced: matchMedia("(prefers-reduced-motion: reduce)").matches });
     this.map.moved = () => this.#drawLeader();
   }
 
-  #k() {
-    return Math.min(innerWidth / 3840, innerHeight / 2160);
+  /** Grow the canvas for the farthest reader, and show fewer rows where they no longer fit. */
+  #hang(profile) {
+    const { grow, density } = fit(profile, { width: innerWidth, height: innerHeight });
+    document.documentElement.style.setProperty("--grow", grow);
+    this.root.dataset.density = density;
+    this.density = DENSITY[density];
+    this.rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
   }
 
   start() {
@@ -48,14 +63,24 @@ export class Wall {
     this.#startMap();
     setInterval(() => this.#redraw(new Set(["clock"])), 1000);
     addEventListener("resize", () => location.reload());
-    this.#redraw(new Set(["clock", ...TOPICS]));
+    addEventListener("keydown", (event) => this.#key(event));
+    this.wantsTour = new URLSearchParams(location.search).has("tour");
+    this.#redraw(new Set(["clock", ...this.live.topics]));
     return this;
+  }
+
+  /** The guide's keys: next, stop. All else happens on the console. */
+  #key({ key }) {
+    if (key === "ArrowRight" || key === " ") this.tour.next();
+    if (key === "Escape") this.tour.stop();
+    this.#redraw(new Set(["clock"]));
   }
 
   async #startMap() {
     if (!this.setup.map) return zone("map").classList.add("no-map");
-    const [style, devices] = await Promise.all([getJson(`${this.setup.map.style}&lang=${language}`), getJson("/api/v1/map/devices")]);
+    const [style, devices] = await Promise.all([getJson(`${this.setup.map.style}&lang=${language}&theme=${shade()}`), getJson("/api/v1/map/devices")]);
     await this.map.start({ ...this.setup.map, style }, devices);
+    this.map.networks(this.scenes.current.networks);
     this.#touch("incidents");
     this.#touch("crews");
     this.map.map.once("idle", () => (this.root.dataset.map = "ready"));
@@ -72,33 +97,67 @@ export class Wall {
     }, REDRAW_MS);
   }
 
-  #state(connected, code) {
+  #state(code) {
     this.code = code;
-    this.root.classList.toggle("disconnected", !connected);
-    this.#redraw(new Set(["clock", ...TOPICS]));
-  }
-
-  get connected() {
-    return this.live.connected;
+    this.root.classList.toggle("disconnected", !this.live.connected);
+    this.#redraw(new Set(["clock", ...this.live.topics]));
   }
 
   #redraw(topics) {
     const { live } = this;
     const nowMs = live.now();
-    const late = !live.connected && !live.lostMs && Date.now() - this.startedMs > LOADING_MS;
-    this.root.classList.toggle("slow", late);
-    const has = (topic) => live.loaded.has(topic);
     const ticks = topics.has("clock");
-    if (ticks) render(clockFace(nowMs), zone("clock"));
-    if (has("status") && (ticks || topics.has("status"))) this.#drawStatus(nowMs);
+    const due = (...names) => live.loaded.has(names[0]) && (ticks || names.some((each) => topics.has(each)));
+    this.root.classList.toggle("slow", !live.connected && !live.lostMs && Date.now() - this.startedMs > LOADING_MS);
+    if (ticks) this.#tick(nowMs);
+    if (due("status")) this.#drawStatus(nowMs);
     else if (!live.connected && ticks) this.#drawFoot(nowMs);
-    if (has("vitals") && (topics.has("vitals") || ticks)) this.#drawVitals(nowMs);
-    if (has("incidents") && (topics.has("incidents") || ticks)) this.#drawIncidents(nowMs);
-    if (has("cases") && (topics.has("cases") || topics.has("crews") || ticks)) this.#drawDispatch(nowMs);
+    if (due("vitals")) this.#drawVitals(nowMs);
+    if (due("incidents")) this.#drawIncidents(nowMs);
+    if (due("cases", "crews", "orders")) this.#drawDispatch(nowMs);
+  }
+
+  /** Once a second: clock, scenes, tour, sound, care of the panel. */
+  #tick(nowMs) {
+    const incidents = this.live.list("incidents");
+    const urgent = incidents.some((i) => isOpen(i) && i.level === 1);
+    render(clockFace(nowMs), zone("clock"));
+    if (this.wantsTour && this.live.connected) {
+      this.wantsTour = false;
+      this.tour.start(incidents);
+    }
+    const step = this.tour.tick(incidents);
+    this.scenes.pin(step?.scene ?? this.order?.scene, step ? Infinity : Date.parse(this.order?.until));
+    if (this.scenes.turn(incidents, nowMs)) {
+      this.map.networks(this.scenes.current.networks);
+      this.#touch("vitals");
+    }
+    this.sound.tick(incidents, nowMs, this.order?.mute);
+    this.care.tick(nowMs, urgent);
+    this.#drawOver(step);
+  }
+
+  /** What lies over the wall: the words of the tour, the turn's progress, the frames of drill and replay. */
+  #drawOver(step) {
+    const status = this.live.items.status.get("now");
+    const drill = status?.mode === "drill" || this.live.list("incidents").some((i) => i.provenance === "drill");
+    const replay = status?.mode === "replay";
+    render(
+      html`${drill && html`<div class="frame-drill"><b>${t("wall.drill")}</b></div>`}
+        ${replay && html`<div class="frame-replay"><b>${t("wall.replay")}</b></div>`}
+        ${this.scenes.turning && !this.scenes.held && html`<i class="turn" key=${this.scenes.current.key} style=${`animation-duration:${this.scenes.rotateMs}ms`}></i>`}
+        ${step && caption(step, this.tour.at, this.tour.steps.length)}`,
+      zone("over"),
+    );
   }
 
   #drawStatus(nowMs) {
     const status = this.live.items.status.get("now");
+    this.order = this.live.items.status.get(`wall/${this.name}`);
+    if (this.build && status.build && this.build !== status.build) location.reload();
+    this.build = status.build;
+    const broken = new Set(status.broken ?? []);
+    for (const each of document.querySelectorAll("[data-zone]")) each.classList.toggle("broken", broken.has(FED_BY[each.id]));
     const unacknowledged = this.live.list("incidents").filter(isUnacknowledged).length;
     render(posture(status, unacknowledged), zone("posture"));
     this.#drawFoot(nowMs);
@@ -107,20 +166,21 @@ export class Wall {
   #drawFoot(nowMs) {
     const { connected, lostMs, tries } = this.live;
     const status = this.live.items.status.get("now");
-    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, code: this.code }), zone("foot"));
+    const mute = this.order?.mute && nowMs < Date.parse(this.order.mute.until) ? this.order.mute : null;
+    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, code: this.code, mute }), zone("foot"));
   }
 
   #drawVitals(nowMs) {
-    const all = this.live.list("vitals");
+    const all = this.scenes.rows(this.live.list("vitals"));
     const slot = (wanted) => all.filter((v) => v.slot === wanted).sort((a, b) => a.order - b.order);
     const rows = chosen(all, this.density.vitals);
     const total = all.filter((v) => v.slot === "row" || (v.slot === "reserve" && v.level)).length;
-    render(vitals(rows, total, nowMs), zone("vitals"));
-    render(kpis(slot("kpi").slice(0, 5)), zone("kpis"));
+    render(vitals(rows, total, this.scenes.current, nowMs), zone("vitals"));
+    render(kpis(slot("kpi").slice(0, this.density.kpis)), zone("kpis"));
     render(weather(slot("weather").slice(0, 3)), zone("weather"));
     const strip = zone("trends");
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    render(trends(all, ((strip.clientWidth - 5.25 * rem) / rem) * 10, (strip.clientHeight / rem - 7) * 10, nowMs), strip);
+    if (!strip.clientHeight) return;
+    render(trends(all, ((strip.clientWidth - 5.25 * this.rem) / this.rem) * 10, (strip.clientHeight / this.rem - 7) * 10, nowMs), strip);
   }
 
   #drawIncidents(nowMs) {
@@ -130,8 +190,8 @@ export class Wall {
     render(counters(incidents, connected), zone("counters"));
     render(stream(incidents, this.density.incidents, today, nowMs, connected), zone("stream"));
     this.map.incidents(incidents);
-    this.map.follow(incidents, nowMs);
-    this.subject = subject(incidents, this.map.focused, nowMs);
+    if (!this.tour.running) this.map.follow(incidents, nowMs);
+    this.subject = subject(incidents, this.order?.incident ?? this.map.focused, nowMs);
     render(card(this.subject, connected), zone("card"));
     const kinds = new Set(incidents.filter(isOpen).flatMap((i) => (i.overlay ?? []).map((f) => f.properties.kind)));
     render(legend(kinds), zone("legend"));
@@ -148,17 +208,33 @@ export class Wall {
 
   #drawDispatch(nowMs) {
     const crews = this.live.list("crews");
+    const named = new Map(crews.map((c) => [c.id, c]));
     const cases = this.live.list("cases").filter((c) => !ENDED.has(c.state)).sort((a, b) => a.level - b.level || Date.parse(b.created_at) - Date.parse(a.created_at));
-    const names = new Map(crews.map((c) => [c.id, c.name]));
     const out = crews.filter((c) => c.state === "busy").length;
-    render(dispatch(cases, this.density.cases, names, out, nowMs), zone("dispatch"));
+    render(dispatch(cases, this.density.cases, named, out, nowMs), zone("dispatch"));
     render(resources(byKind(crews)), zone("resources"));
     this.map.units(crews.filter(onDuty), nowMs);
+    if (!this.wide) return;
+    render(steps(this.subject, this.live.list("orders"), named, nowMs), zone("steps"));
+    render(video(this.subject), zone("video"));
   }
 }
 
-const ENDED = new Set(["closed", "refused", "void"]);
-const onDuty = ({ state }) => state === "free" || state === "busy";
+/** `?theme=light` for bright rooms and paper. */
+const shade = () => (new URLSearchParams(location.search).get("theme") === "light" ? "light" : "dark");
+
+/** Zone → the topic that fills it: when that one is broken, only these panels say so. */
+const FED_BY = {
+  vitals: "vitals", kpis: "vitals", weather: "vitals", trends: "vitals", counters: "incidents", stream: "incidents",
+  card: "incidents", dispatch: "cases", resources: "crews", steps: "orders",
+};
+
+/** A profile given in the address: ?width_mm=4800&reader_m=5. */
+function profileOf(query) {
+  const width = Number(query.get("width_mm"));
+  const reader = Number(query.get("reader_m"));
+  return width > 0 && reader > 0 ? { width_mm: width, farthest_reader_m: reader } : null;
+}
 
 /** Free and total of each kind on duty, the scarcest first. */
 function byKind(crews) {
@@ -180,8 +256,9 @@ async function getJson(url) {
 
 /** Called once by boot.mjs when the page's frame is there. */
 export async function mount(root) {
+  document.documentElement.dataset.theme = shade();
   const [setup] = await Promise.all([getJson("/api/v1/wall"), load(asked())]);
   ZONE.name = setup.timezone;
-  document.title = t("wall.title", { city: setup.city[asked()] ?? setup.city.zh });
+  document.title = t("wall.title", { city: setup.city[language] ?? setup.city.zh });
   window.cityopsWall = new Wall(root, setup).start();
 }

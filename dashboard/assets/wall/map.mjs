@@ -11,6 +11,7 @@ const FIX_OLD_MS = 30000;
 const SILENT = 9;
 // the first name only says the weight; MapLibre draws with the first font of the list that the machine has
 const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
+const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"]);
 /** Groups of the base map that the wall leaves out: what stands there is for the console. */
 const LEFT_OUT = new Set(["facilities", "sites"]);
 
@@ -107,6 +108,15 @@ export class WallMap {
       },
       paint: halo,
     });
+  }
+
+  /** Show these networks of the base map (`supply`, `drainage`, `gas` …) and no other. */
+  networks(wanted) {
+    if (!this.map) return;
+    for (const layer of this.map.getStyle().layers) {
+      if (!NETWORKS.has(layer.metadata?.group)) continue;
+      this.map.setLayoutProperty(layer.id, "visibility", wanted.includes(layer.metadata.group) ? "visible" : "none");
+    }
   }
 
   useDevices({ id, lon, lat }) {

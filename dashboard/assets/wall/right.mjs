@@ -62,15 +62,15 @@ function incidentRow(incident, nowMs, connected) {
 /** What is not real says so on every row. */
 const origin = ({ provenance }) => (provenance && provenance !== "real" ? t(`provenance.${provenance}`) : "");
 
-/** `names` = crew id → names. */
-export function dispatch(cases, count, names, crewsOut, nowMs) {
+/** `crews` = crew id → crew. */
+export function dispatch(cases, count, crews, crewsOut, nowMs) {
   const overdue = cases.filter((each) => each.stages.some((stage) => isLate(stage, nowMs))).length;
   return html`<div class="panel dispatch">
     <header><h2>${t("wall.dispatch")}</h2><span>${t("wall.dispatch_note", { crews: number(crewsOut), overdue: number(overdue) })}</span></header>
     ${!cases.length && html`<p class="empty">${t("wall.no_cases")}</p>`}
     <div class="cases">${cases.slice(0, count).map(
       (each) => html`<div class="case" key=${each.id}>
-        <div class="head">${shape(each.level, { title: t(`level.${each.level}`) })}<h4>${told(each.title)}</h4><span>${each.crews.map((id) => name(names.get(id)) || id).join(" · ")}</span></div>
+        <div class="head">${shape(each.level, { title: t(`level.${each.level}`) })}<h4>${told(each.title)}</h4><span>${each.crews.map((id) => name(crews.get(id)?.name) || id).join(" · ")}</span></div>
         <ol>${each.stages.map((stage) => stageCell(stage, nowMs))}</ol>
       </div>`,
     )}</div>

@@ -30,12 +30,12 @@ export function chosen(vitals, count) {
 
 const byOrder = (a, b) => a.order - b.order;
 
-export function vitals(rows, total, nowMs) {
+export function vitals(rows, total, scene, nowMs) {
   const groups = new Map();
   for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
   const washed = new Set(rows.filter((r) => r.level === 1 || r.level === 2).sort((a, b) => a.level - b.level).slice(0, WASHES));
   return html`<div class="panel vitals">
-    <header><h2>${t("wall.vitals")}</h2><span>${t("wall.vitals_note")}</span></header>
+    <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2><span>${t("wall.vitals_note")}</span></header>
     ${!rows.length && html`<p class="empty">${t("wall.no_vitals")}</p>`}
     ${[...groups].map(
       ([key, members]) => html`<section class="group" style=${`flex:${members.length} 1 0`}>

@@ -22,7 +22,8 @@ class SensorCondition(Declared):
     """What one channel must say. Exactly one of the comparisons.
 
     `param` names a set value of the device that replaces the number where the device has it. `within` of the usual
-    value of this hour is absolute, `share` relative. `hold`: a violation shorter than this does not object.
+    value of this hour is absolute, `share` relative. `hold`: while the case is watched, a violation shorter than this
+    does not object; who reports it finished is asked what the points say at that very moment.
     """
 
     channel: Key
@@ -126,22 +127,22 @@ def watched(conditions: Conditions, points: Sequence[Series]) -> Iterator[Watche
 
 
 def objections(conditions: Conditions, points: Sequence[Series], now_us: int) -> list[Objection]:
-    """Who objects now, judged on the newest reading of each point."""
-    found: list[Objection] = []
-    for series, condition, limit in watched(conditions, points):
-        last = series.samples[-1] if series.samples else None
-        if last is None or now_us - last.time_us > 1e6 * series.silent_after_s:
-            found.append(_objection(series, limit, None, last))
-        elif limit.broken_by(last.value) and _lasting(series, limit, now_us) >= condition.hold:
-            found.append(_objection(series, limit, last.value, last))
-    return found
+    """Who objects now: the newest reading of a point breaks its limit, however short that has been so."""
+    return [
+        *_silent(conditions, points, now_us),
+        *(
+            _objection(series, limit, series.samples[-1].value, series.samples[-1])
+            for series, _, limit in watched(conditions, points)
+            if _speaks(series, now_us) and limit.broken_by(series.samples[-1].value)
+        ),
+    ]
 
 
 def objections_within(
     conditions: Conditions, points: Sequence[Series], from_us: int, now_us: int
 ) -> list[Objection]:
-    """Who objects now or objected since `from_us` for longer than the condition's `hold`."""
-    found = objections(conditions, points, now_us)
+    """Who objected since `from_us` for longer than the condition's `hold`, or is silent now."""
+    found = _silent(conditions, points, now_us)
     seen = {(each.device, each.channel) for each in found}
     for series, condition, limit in watched(conditions, points):
         broke = _broken_run(series, limit, from_us, now_us, condition.hold)
@@ -149,6 +150,19 @@ def objections_within(
             found.append(_objection(series, limit, broke.value, broke))
             seen.add((series.device, series.channel))
     return found
+
+
+def _speaks(series: Series, now_us: int) -> bool:
+    return bool(series.samples) and now_us - series.samples[-1].time_us <= 1e6 * series.silent_after_s
+
+
+def _silent(conditions: Conditions, points: Sequence[Series], now_us: int) -> list[Objection]:
+    """Points that cannot agree because they say nothing."""
+    return [
+        _objection(series, limit, None, series.samples[-1] if series.samples else None)
+        for series, _, limit in watched(conditions, points)
+        if not _speaks(series, now_us)
+    ]
 
 
 def not_yet_heard(conditions: Conditions, points: Sequence[Series], from_us: int) -> list[str]:
@@ -160,16 +174,6 @@ def not_yet_heard(conditions: Conditions, points: Sequence[Series], from_us: int
             if not series.samples or series.samples[-1].time_us <= from_us
         }
     )
-
-
-def _lasting(series: Series, limit: Bounds, now_us: int) -> float:
-    """For how many seconds the point has said so without a break."""
-    since = now_us
-    for sample in reversed(series.samples):
-        if not limit.broken_by(sample.value):
-            break
-        since = sample.time_us
-    return (now_us - since) / 1e6
 
 
 def _broken_run(series: Series, limit: Bounds, from_us: int, now_us: int, hold_s: float) -> Sample | None:

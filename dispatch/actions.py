@@ -19,7 +19,7 @@ from core.actor import Actor, system
 from core.changes import Change
 from core.clock import SECOND_US, to_datetime
 from core.db import DictConnection
-from core.errors import Invalid, NotAllowed, SensorsDisagree
+from core.errors import Invalid, NotAllowed, SensorsDisagree, WrongState
 from core.schema import Declared
 from dispatch import cases, closure, due, notices, orders, recommend, store, views
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
@@ -263,6 +263,22 @@ class Actions:
         )  # fmt: skip
         await changes.append(connection, [Change("orders", "hold_all", {"on": on})], now_us)
 
+    async def stock(
+        self, connection: DictConnection, material: str, change: float, case: str, reason: str, actor: Actor,
+        now_us: int,
+    ) -> views.Shown:  # fmt: skip
+        """Take from stock (negative) or bring back. Raises `WrongState` when there is not enough."""
+        self.require(actor, "material.write")
+        now = to_datetime(now_us)
+        left = await store.row(connection, "take_material", id=material, change=change, now=now)
+        if left is None:
+            raise WrongState("short", [], "dispatch.error.not_enough", material=material)
+        await store.run(
+            connection, "log_material",
+            id=material, now=now, by=actor.id, change=change, case_id=case, reason=reason,
+        )  # fmt: skip
+        return left
+
     def require(self, actor: Actor, action: str, scope: Scope = Scope()) -> None:  # noqa: B008 - frozen
         """Our own rules may; everybody else asks the policy. Raises `NotAllowed`."""
         if actor.id.startswith("system:") and actor.roles == {"system"}:
@@ -348,7 +364,14 @@ class Actions:
         case = await store.lock_case(work.connection, order.case)
         others = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
         busy = any(o.state in LIVE for o in others if is_main(o))
-        if busy or not is_main(order) or case.state != CaseState.HANDLING or case.pending or not case.lead or not case.lead.open:
+        if (
+            busy
+            or not is_main(order)
+            or case.state != CaseState.HANDLING
+            or case.pending
+            or not case.lead
+            or not case.lead.open
+        ):
             return
         detail = {"order": order.number, **({"overruled": order.overruled} if order.overruled else {})}
         ask = Ask(by, work.now_us, department=case.lead_department, detail=detail)
@@ -377,7 +400,8 @@ class Actions:
     ) -> list[Candidate]:
         """Crews for a task of a case as they are now, ranked."""
         need = self.need(case, task, exclude)
-        found = [crew for crew in await store.crews(work.connection) if crew.skills & need.skills]
+        on_list = await store.crews(work.connection, provenance=case.provenance)
+        found = [crew for crew in on_list if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
         blocked = await self.blocked(work.connection)
         seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
@@ -413,7 +437,7 @@ class Actions:
         before = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
         attempt = 1 + sum(1 for order in before if order.task == task)
         wanted = self.crew_need(case, task)
-        crew = (await store.crews(work.connection, chosen.crew))[0]
+        crew = (await store.crews(work.connection, chosen.crew, None))[0]
         order = Order(
             id=store.natural_id("order", case.id, task, attempt),
             number=await store.take_number(work.connection, "GD", work.now_us, self.zone),

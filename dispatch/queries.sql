@@ -147,8 +147,21 @@ SELECT c.*, o.id AS order_id, o.state AS order_state, o.case_id AS order_case,
             AND d.state <> 'recalled') AS orders_this_duty
 FROM crews c
 LEFT JOIN orders o ON o.crew = c.id AND o.state IN ('sent', 'accepted', 'en_route', 'arrived', 'handling')
-WHERE %(id)s::text IS NULL OR c.id = %(id)s
+WHERE (%(id)s::text IS NULL OR c.id = %(id)s)
+  AND (%(provenance)s::text IS NULL OR (c.provenance = 'drill') = (%(provenance)s = 'drill'))
 ORDER BY c.id
+
+-- name: copy_crews_for_drill
+-- Shadows of the crews that are on duty: the real ones are never touched by a drill.
+INSERT INTO crews (id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
+    duty_since, lon, lat, position_at, provenance, changed_at)
+SELECT %(prefix)s || id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
+    duty_since, lon, lat, position_at, 'drill', %(now)s
+FROM crews WHERE provenance <> 'drill' AND duty = 'on'
+ON CONFLICT (id) DO NOTHING
+
+-- name: end_drill_crews
+UPDATE crews SET duty = 'off', changed_at = %(now)s WHERE id LIKE %(prefix)s || '%%' AND provenance = 'drill'
 
 -- name: upsert_crew
 INSERT INTO crews (id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
@@ -507,3 +520,7 @@ ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.na
 -- name: open_cases_by_type
 SELECT incident_type, count(*)::integer AS n FROM cases
 WHERE incident_type <> '' AND state NOT IN ('closed', 'refused', 'void') GROUP BY incident_type
+
+-- name: set_plan
+-- The plan that runs on a case decides about its crews and its sensors from now on.
+UPDATE cases SET plan = %(plan)s WHERE id = %(id)s

@@ -23,7 +23,6 @@ from dispatch import api as dispatch_api
 from events import api as events_api
 from events.views import EventViews
 from gis import api as gis_api
-from gis.city import sample_city
 from gis.views import CityMap
 from ingest import http as telemetry
 from ingest.intake import Intake
@@ -46,6 +45,7 @@ class Parts:
     keeper: Keeper
     follower: Follower
     intake: Intake
+    city_map: CityMap
 
 
 def build(parts: Parts) -> FastAPI:
@@ -78,16 +78,15 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     sources = iot_api.Sources(
         lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
     )
-    city_map = CityMap(sample_city, declared.settings.data / "tiles")
     for router in (
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts),
-        gis_api.router(city_map),
+        gis_api.router(parts.city_map),
     ):
         app.include_router(router, prefix="/api/v1")
     views = EventViews(parts.database, declared.texts, declared.settings.zone)
     app.include_router(events_api.router(views))
-    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry)
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
     app.include_router(dispatch_api.router(actions, declared.texts))
 
 

@@ -14,6 +14,8 @@ from core.clock import Clock
 from core.db import Database
 from core.metrics import Metrics
 from core.role import Heartbeat
+from gis.city import sample_city
+from gis.views import CityMap
 from ingest.assemble import Assembler
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
@@ -43,7 +45,8 @@ class Web:
         await follower.start()
         intake = Intake(self.declared.settings.ingest.queue_readings)
         pipeline = self._pipeline(intake)
-        app = build(Parts(self.declared, self.database, self.clock, self.keeper, follower, intake))
+        city_map = CityMap(sample_city, self.declared.settings.data / "tiles")
+        app = build(Parts(self.declared, self.database, self.clock, self.keeper, follower, intake, city_map))
         server = Server(self._config(app))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -71,7 +74,8 @@ class Web:
         web = self.declared.settings.web
         return uvicorn.Config(
             app, host=web.bind, port=web.port, log_level="warning", access_log=False,  # type: ignore[arg-type]
-            ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False, timeout_graceful_shutdown=3,
+            lifespan="off", ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False,
+            timeout_graceful_shutdown=3,
         )  # fmt: skip
 
     def _heartbeat(self) -> Heartbeat:

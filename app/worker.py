@@ -30,7 +30,8 @@ from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
-from gis.city import sample_city
+from gis.city import City, sample_city
+from gis.views import CityMap
 from ingest.assemble import Assembler, Limits
 from ingest.broker import BrokerLink, BrokerSettings
 from ingest.endpoint import Endpoint, EndpointLimits
@@ -77,9 +78,9 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        self.desk = Desk(
-            dsn, actions_of(declared, self.database, lambda: self.keeper.registry), clock, self.metrics
-        )
+        city = CityMap(sample_city, settings.data / "tiles")
+        actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
+        self.desk = Desk(dsn, actions, clock, self.metrics)
         rng = np.random.default_rng()
         self.outbox = Outbox(dsn, {}, clock, rng, self.metrics)
 
@@ -215,12 +216,15 @@ class Worker(News):
         )  # fmt: skip
 
 
-def actions_of(declared: Declared, database: Database, registry: Callable[[], Registry]) -> Actions:
+def actions_of(
+    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], City]
+) -> Actions:
     """The services of dispatch, as the worker's desk and the web's routes use them."""
     settings = declared.settings
     return Actions(
-        declared.policy, declared.plans, declared.city, EventIncidents(lambda lon, lat: sample_city().describe(lon, lat)),
-        StoredReadings(database, registry), Roads(sample_city), settings.dispatch, settings.zone,
+        declared.policy, declared.plans, declared.city,
+        EventIncidents(lambda lon, lat: city().describe(lon, lat)),
+        StoredReadings(database, registry), Roads(city), settings.dispatch, settings.zone,
     )  # fmt: skip
 
 

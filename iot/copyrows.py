@@ -12,6 +12,7 @@ from core.batch import Batch
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
+SMALL = 2000
 #: PostgreSQL counts microseconds from 2000-01-01.
 POSTGRES_EPOCH_US = 946_684_800_000_000
 
@@ -47,6 +48,9 @@ def blank(kind: np.dtype[np.void], n: int) -> NDArray[np.void]:
 async def copy_in(cursor: AsyncCursor[Any], query: bytes, records: NDArray[np.void]) -> None:
     """COPY records into what the query names, inside the caller's transaction."""
     async with cursor.copy(query) as copy:
+        if len(records) < SMALL:  # each write is a wait of its own, which costs more than a copy of so little
+            await copy.write(HEADER + records.tobytes() + TRAILER)
+            return
         await copy.write(HEADER)
         await copy.write(records.view(np.uint8).data)
         await copy.write(TRAILER)

@@ -61,32 +61,11 @@ FROM readings_stage s
 WHERE r.device = s.device AND r.channel = s.channel AND r.time = s.time AND r.value <> s.value
 RETURNING r.device, r.channel, (extract(epoch FROM r.time) * 1000000)::bigint AS time_us
 
--- name: lock_batches
--- Held to the end of the ingest transaction: ids of batch_log are then in commit order.
-SELECT pg_advisory_xact_lock(%(lock)s)
-
--- name: append_batch
--- The last step of an ingest transaction, after lock_batches; `previous` is the id that was the newest.
-INSERT INTO batch_log (at, rows, history, payload)
-VALUES (%(at)s, %(rows)s, %(history)s, %(payload)s)
-RETURNING id, (SELECT coalesce(max(id), 0) FROM batch_log) AS previous
-
--- name: add_totals
--- Counts, and the mark of what this transaction stores.
-WITH marked AS (
-    INSERT INTO ingest_marks (instance, lane, last) VALUES (%(instance)s, %(lane)s, %(mark)s)
-    ON CONFLICT (instance, lane) DO UPDATE SET last = excluded.last
-)
-INSERT INTO ingest_totals AS t (run, instance, stored, duplicates, conflicts, refused)
-VALUES (%(run)s, %(instance)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(refused)s)
-ON CONFLICT (run, instance) DO UPDATE SET
-    stored = t.stored + excluded.stored,
-    duplicates = t.duplicates + excluded.duplicates,
-    conflicts = t.conflicts + excluded.conflicts,
-    refused = CASE WHEN excluded.refused = '{}'::jsonb THEN t.refused ELSE (
-        SELECT jsonb_object_agg(key, coalesce((t.refused ->> key)::bigint, 0) + coalesce((excluded.refused ->> key)::bigint, 0))
-        FROM (SELECT jsonb_object_keys(t.refused || excluded.refused) AS key) keys
-    ) END
+-- name: keep_batch
+-- The last statement of an ingest transaction (migration 0004); id is NULL when no row was new.
+SELECT id, previous FROM keep_batch(
+    %(run)s, %(instance)s, %(lane)s, %(mark)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(refused)s,
+    %(lock)s, %(at)s, %(history)s, %(payload)s)
 
 -- name: marks
 SELECT lane, last FROM ingest_marks WHERE instance = %(instance)s

@@ -189,23 +189,18 @@ class Store:
             for letter in dead:
                 refused[letter.reason.value] += letter.count
             await cursor.execute(
-                QUERIES["add_totals"],
+                QUERIES["keep_batch"],
                 {
                     "run": self.run, "instance": self.instance, "lane": mark.lane, "mark": mark.id,
                     "stored": len(stored), "duplicates": duplicates, "conflicts": conflicts,
-                    "refused": Jsonb(dict(refused)),
+                    "refused": Jsonb(dict(refused)), "lock": int(Lock.BATCH_LOG), "at": now, "history": history,
+                    "payload": stored.to_bytes(),
                 },
             )  # fmt: skip
-            logged = None
-            if len(stored):
-                await cursor.execute(QUERIES["lock_batches"], {"lock": int(Lock.BATCH_LOG)})
-                await cursor.execute(
-                    QUERIES["append_batch"],
-                    {"at": now, "rows": len(stored), "history": history, "payload": stored.to_bytes()},
-                )
-                row = await cursor.fetchone()
-                assert row is not None
-                logged = Logged(int(row[0]), stored, history, int(row[1]))
+            row = await cursor.fetchone()
+        assert row is not None
+        number, previous = row
+        logged = None if number is None else Logged(int(number), stored, history, int(previous))
         return Stored(logged, duplicates, conflicts)
 
     async def _stage(

@@ -20,6 +20,8 @@ from dispatch.actions import Actions, CaseFields, NewReport, OrderFields
 from dispatch.cases import Source
 from dispatch.duty_api import add_duty_routes
 from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_key
+from dispatch.link_api import add_link_routes
+from dispatch.links import Links
 from dispatch.paper_api import add_paper_routes
 from dispatch.plan_api import add_plan_routes
 from dispatch.views import Shown
@@ -68,13 +70,14 @@ class Hold(Body):
 Reader = Annotated[Actor, Depends(Allow("case.read"))]
 
 
-def router(actions: Actions, texts: Texts) -> APIRouter:
-    """All routes of this room."""
+def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRouter:
+    """All routes of this room; with `links` also the pages behind them."""
 
     def with_texts(request: Request) -> None:
         request.state.texts = texts
 
-    routes = APIRouter(prefix="/api/v1", tags=["dispatch"], dependencies=[Depends(with_texts)])
+    whole = APIRouter(tags=["dispatch"], dependencies=[Depends(with_texts)])
+    routes = APIRouter(prefix="/api/v1")
     case_routes(routes, actions)
     order_routes(routes, actions)
     crew_routes(routes, actions)
@@ -82,7 +85,10 @@ def router(actions: Actions, texts: Texts) -> APIRouter:
     add_plan_routes(routes, actions)
     add_paper_routes(routes, actions)
     add_duty_routes(routes, actions)
-    return routes
+    whole.include_router(routes)
+    if links is not None:
+        add_link_routes(whole, actions, links, texts)
+    return whole
 
 
 def case_routes(routes: APIRouter, actions: Actions) -> None:

@@ -8,15 +8,16 @@ where it stood, and nothing happens twice.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field, replace
 
+import orjson
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from core.changes import Change
 from core.clock import SECOND_US, Clock, to_datetime, to_us
-from core.db import OPTIONS, DictConnection, Lock
+from core.db import DictConnection, Lock
+from core.errors import NotFound, WrongState
 from core.log import logger
 from core.metrics import Metrics
 from dispatch import changes_source, commands, due, notices, paper_store, store, triage
@@ -24,6 +25,7 @@ from dispatch.actions import DESK, SENSORS, Actions, case_of_incident
 from dispatch.cases import OPEN, WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState, Source
 from dispatch.expressions import holds
 from dispatch.incident import Incident
+from dispatch.led_source import connect, leads
 from dispatch.orders import LIVE, Order, OrderAction, OrderState
 from dispatch.plans import Plan
 from dispatch.recommend import best
@@ -52,6 +54,7 @@ class Desk:
     sending: Sending = field(init=False)
     runs: PlanRuns = field(init=False)
     _watched_s: float = 0.0
+    _heard: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=1000))
 
     def __post_init__(self) -> None:
         self.runs = PlanRuns.of(self.actions, self.metrics)
@@ -62,17 +65,11 @@ class Desk:
         while True:
             try:
                 async with await connect(self.dsn) as connection:
-                    if await self._leads(connection):
+                    if await leads(connection, Lock.TIMERS):
                         await self._work(connection)
             except psycopg.OperationalError as away:
                 logger("dispatch").warning("desk waits for the database", error=str(away).strip())
             await asyncio.sleep(1.0)
-
-    async def _leads(self, connection: DictConnection) -> bool:
-        row = await (
-            await connection.execute(b"SELECT pg_try_advisory_lock(%s) AS won", [int(Lock.TIMERS)])
-        ).fetchone()
-        return bool(row and row["won"])
 
     async def _work(self, connection: DictConnection) -> None:
         await self.start(connection)
@@ -94,6 +91,7 @@ class Desk:
 
     async def tick(self, connection: DictConnection) -> int:
         """One round: news, deadlines, observations. The number of things done."""
+        await self._replies(connection)
         news = await self._news(connection)
         done = news + await self._deadlines(connection)
         now_s = self.clock.monotonic_s()
@@ -105,6 +103,27 @@ class Desk:
         if late or news:
             await self._plans(connection)
         return done
+
+    def hear(self, gateway: str, payload: bytes) -> None:
+        """A gateway answered a command (`command/<gateway>/reply`). Called from the ingest's side; never waits."""
+        self._heard.append((gateway, payload))
+
+    async def _replies(self, connection: DictConnection) -> None:
+        """What gateways answered. An answer that belongs to nothing, or comes too late, changes nothing."""
+        while self._heard:
+            gateway, payload = self._heard.popleft()
+            try:
+                reply = orjson.loads(payload)
+                async with connection.transaction():
+                    work = self._begin(connection)
+                    good = str(reply.get("status", "ok")) == "ok"
+                    await self.runs.papers.answered(work, str(reply["id"]), reply, good=good)
+                    await work.publish()
+            except (orjson.JSONDecodeError, KeyError, AttributeError, NotFound, WrongState) as strange:
+                self.metrics.count("dispatch_strange_replies_total")
+                logger("dispatch").info(
+                    "a reply fits no command", gateway=gateway, why=type(strange).__name__
+                )
 
     async def _plans(self, connection: DictConnection) -> None:
         """Carry every running plan on, each in its own transaction."""
@@ -168,11 +187,7 @@ class Desk:
     async def _start_plan(self, work: Work, incident: Incident, key: str) -> None:
         """Start it unless it runs already, which is no mistake of anybody."""
         plan = self.actions.plans.get(key)
-        runs = await store.rows(
-            work.connection, "list_runs", state=["running"], incident=incident.id, before=None, before_id=None,
-            limit=99,
-        )  # fmt: skip
-        if plan is None or any(row["plan"] == key for row in runs):
+        if plan is None or await self._runs(work, incident, key):
             return
         case = None
         if not plan.decl.parent:
@@ -197,6 +212,8 @@ class Desk:
         self.metrics.count("dispatch_triage_total", why=decision.why)
         if decision.go:
             await self._open(work, incident, decision)
+        elif decision.why in (Why.NO_CODE, Why.PARENT) and plan is not None:
+            await self._propose_plan(work, incident, None, plan)
         elif incident.state in ("dismissed", "merged"):
             await self._drop(work, incident)
 
@@ -215,12 +232,14 @@ class Desk:
         case = await self.actions.step_case(work, case, CaseAction.VERIFY, ask)
         case = await self.actions.step_case(work, case, CaseAction.REGISTER, Ask(DESK.id, work.now_us))
         case = await self._tend(work, case)
-        if plan is not None and plan.decl.tasks and decision.why != Why.ASKED:
+        if plan is not None and decision.why != Why.ASKED:
             await self._propose_plan(work, incident, case, plan)
         return case
 
-    async def _propose_plan(self, work: Work, incident: Incident, case: Case, plan: Plan) -> None:
-        """Where life is in danger the plan starts by rule; otherwise whoever may start it is told."""
+    async def _propose_plan(self, work: Work, incident: Incident, case: Case | None, plan: Plan) -> None:
+        """Where life is in danger the plan starts by rule; otherwise whoever may start it is told, once."""
+        if await self._runs(work, incident, plan.key):
+            return
         facts = await self.runs.facts(
             work, Happening(incident, case, incident.provenance, incident.level), {}
         )
@@ -229,10 +248,24 @@ class Desk:
         if plan.decl.life and self.actions.rules.auto:
             await self.runs.begin(work, plan.decl, incident, case, DESK.id)
             return
+        about = notices.About("incident", incident.id, incident.level, incident.provenance)
         await notices.tell(
-            work, f"{case.id}:plan", f"role:{plan.decl.starts.by[0]}", "plan_proposed", notices.of_case(case),
-            number=case.number, plan=told_plan(plan.key),
+            work, f"{incident.id}:plan:{plan.key}", f"role:{plan.decl.starts.by[0]}", "plan_proposed", about,
+            number=incident.number, plan=told_plan(plan.key),
         )  # fmt: skip
+
+    async def _runs(self, work: Work, incident: Incident, key: str) -> bool:
+        """This plan runs for this incident, or ran."""
+        found = await store.rows(
+            work.connection,
+            "list_runs",
+            state=None,
+            incident=incident.id,
+            before=None,
+            before_id=None,
+            limit=99,
+        )
+        return any(row["plan"] == key for row in found)
 
     async def _drop(self, work: Work, incident: Incident) -> None:
         """The incident was none, or became part of another: what our own rules opened for it ends."""
@@ -401,8 +434,3 @@ class Desk:
         case = await self.actions.step_case(work, case, CaseAction.CHECK, passed)
         await self.actions.step_case(work, case, CaseAction.CLOSE, replace(passed, result=""))
         return True
-
-
-async def connect(dsn: str) -> DictConnection:
-    """A connection of its own whose rows are dicts; transactions are explicit."""
-    return await AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS, row_factory=dict_row)

@@ -21,9 +21,10 @@ from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import city, plans, store
 from dispatch.actions import Actions
-from dispatch.desk import Desk, connect
+from dispatch.desk import Desk
 from dispatch.events_source import EventIncidents
 from dispatch.incident import Incident
+from dispatch.led_source import connect
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
 from dispatch.travel import StraightLine

@@ -136,6 +136,8 @@ class Actions:
         department = asked.department or own_department(actor, case)
         self.require(actor, f"case.{_known(action, CaseAction)}", Scope(case.area, department))
         ask = self._ask(asked, actor, department, now_us)
+        if action == CaseAction.REGISTER:
+            await self._require_no_twin(work, case, asked.reason)
         if action == CaseAction.DECIDE and case.pending:
             row = self.city.require_approver(case, case.pending, actor)
             ask = replace(ask, approvals_needed=row.reviewers)
@@ -144,6 +146,22 @@ class Actions:
         await self.step_case(work, case, action, ask)
         await work.publish()
         return await views.case(connection, id_, now_us)
+
+    async def similar(self, work: Work, case: Case) -> list[views.Shown]:
+        """Cases about the same thing: same code, near and young."""
+        rule = self.city.rules.near_duplicate
+        since = to_datetime(work.now_us - round(rule.within * SECOND_US))
+        return await store.rows(
+            work.connection, "similar_cases", id=case.id, code=case.code, lon=case.lon, lat=case.lat,
+            since=since, within_m=rule.within_m, drill=case.drill,
+        )  # fmt: skip
+
+    async def _require_no_twin(self, work: Work, case: Case, reason: str) -> None:
+        """Who registers a second case about the same thing says why. Raises `Invalid` that names the first."""
+        twins = [row for row in await self.similar(work, case) if row["state"] in cases.OPEN]
+        if twins and not reason:
+            numbers = ", ".join(row["number"] for row in twins[:3])
+            raise Invalid("dispatch.error.near_duplicate", field="reason", numbers=numbers)
 
     def _ask(self, asked: CaseFields, actor: Actor, department: str, now_us: int) -> Ask:
         limit = asked.limit
@@ -182,7 +200,7 @@ class Actions:
         work = Work(connection, now_us)
         limit = self.city.limit_of(self.city.known(report.code))
         case = Case(
-            id=store.natural_id("case", report.source, key or f"{actor.id}:{now_us}", report.code),
+            id=store.natural_id("case", report.source, key or f"{actor.id}:{now_us}:{report}", report.code),
             number=await store.take_number(connection, "AJ", now_us, self.zone),
             code=report.code,
             source=report.source,
@@ -292,6 +310,9 @@ class Actions:
         line = LogLine(work.now_us, by, "report", "", case.state, "", {"source": case.source})
         made = await store.insert_case(work.connection, case, line)
         if made:
+            twins = [row["id"] for row in await self.similar(work, case)]
+            if twins:
+                await store.run(work.connection, "set_similar", id=case.id, similar=twins)
             await self._set_case_deadlines(work, case)
             work.news.append(Change("cases", case.id, {"state": case.state}))
             if case.incident:

@@ -20,6 +20,7 @@ from dispatch.actions import Actions, CaseFields, NewReport, OrderFields
 from dispatch.cases import Source
 from dispatch.duty_api import add_duty_routes
 from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_key
+from dispatch.indicator_api import add_indicator_routes
 from dispatch.link_api import add_link_routes
 from dispatch.links import Links
 from dispatch.paper_api import add_paper_routes
@@ -85,6 +86,7 @@ def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRou
     add_plan_routes(routes, actions)
     add_paper_routes(routes, actions)
     add_duty_routes(routes, actions)
+    add_indicator_routes(routes, actions)
     whole.include_router(routes)
     if links is not None:
         add_link_routes(whole, actions, links, texts)

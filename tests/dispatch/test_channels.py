@@ -202,7 +202,9 @@ async def killing(city: World, outside: Receiver, orders: int, kills: int) -> No
         wanted = before + int(rng.integers(1, max(2, orders // (kills + 2)))) if n < kills else orders * 2
         async with asyncio.timeout(120):
             await outside.until(wanted, orders)
-            while n == kills and (await left(city)):
+            for _ in range(600 if n == kills else 0):
+                if not await left(city):
+                    break
                 await asyncio.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         await process.wait()

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "status",
     "doctor": "status",
     "user": "users",
+    "plan": "plan",
     "reset": "run",
 }
 

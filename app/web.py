@@ -13,7 +13,7 @@ from app.auth import Auth
 from app.declared import Declared
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
-from app.worker import actions_of
+from app.worker import actions_of, links_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
@@ -97,7 +97,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     app.include_router(pages.router(declared.texts))
     mount_files(app, colours)
     actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
-    app.include_router(dispatch_api.router(actions, declared.texts))
+    app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))
 
 
 def add_status(app: FastAPI) -> None:

@@ -25,8 +25,11 @@ from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
 from dispatch.actions import Actions
+from dispatch.channels.channel import Channel
+from dispatch.channels.gateways import Speech, build
 from dispatch.desk import Desk
 from dispatch.events_source import EventIncidents
+from dispatch.links import Links, load_key
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
@@ -84,7 +87,7 @@ class Worker(News):
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.desk = Desk(dsn, actions, clock, self.metrics)
         rng = np.random.default_rng()
-        self.outbox = Outbox(dsn, {}, clock, rng, self.metrics)
+        self.outbox = Outbox(dsn, self._channels(), clock, rng, self.metrics)
 
     async def run(self) -> None:
         await self.database.open()
@@ -159,6 +162,25 @@ class Worker(News):
             self.endpoint.publish(message)
         elif self.link is not None:
             self.link.publish(message)
+
+    def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002
+        """A gateway answered a command of ours."""
+        self.desk.hear(gateway, payload)
+
+    # -- ways out --------------------------------------------------------------------------------------------
+
+    def _channels(self) -> dict[str, Channel]:
+        settings = self.declared.settings
+        out = settings.dispatch.channels
+        speech = Speech(self.declared.texts, settings.city.language, links_of(self.declared))
+        return build(out, speech, self.clock, self._down)
+
+    def _down(self, topic: str, payload: bytes) -> bool:
+        """Publish to a gateway; False when it is not there to hear."""
+        message = Message(topic, payload, 1)
+        if self.endpoint is not None:
+            return self.endpoint.publish(message) > 0
+        return self.link is not None and self.link.publish(message)
 
     # -- what follows the log, and keeps order ----------------------------------------------------------------
 
@@ -246,6 +268,13 @@ def actions_of(
         EventIncidents(lambda lon, lat: city().describe(lon, lat)),
         StoredReadings(database, registry), Roads(city), settings.dispatch, settings.zone,
     )  # fmt: skip
+
+
+def links_of(declared: Declared) -> Links | None:
+    """Links to orders for crews without an account, when the settings say where we are reached."""
+    settings = declared.settings
+    base = settings.dispatch.channels.link_base.rstrip("/")
+    return Links(base, load_key(settings.data / "order-links.key")) if base else None
 
 
 def limits_of(declared: Declared) -> Limits:

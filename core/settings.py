@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from core import yamlfile
-from core.schema import Declared, Span
+from core.schema import Declared, Key, Span
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -103,12 +103,58 @@ class EngineSettings(Declared):
     incident_linger: Span = 600.0
 
 
+class Webhook(Declared):
+    """A receiver outside: messages whose contact names it are posted there, signed with its secret."""
+
+    name: Key
+    url: str
+    secret: SecretStr
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return value
+
+
+class HttpGateway(Declared):
+    """A gateway that takes `{"to", "text", "key"}` by POST: for short messages, or for calls that are spoken."""
+
+    url: str
+    token: SecretStr = SecretStr("")
+
+
+class Mail(Declared):
+    """A mail server."""
+
+    host: str
+    port: Port = 587
+    sender: str
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    starttls: bool = True
+
+
+class ChannelSettings(Declared):
+    """Ways out of the house. What is not set up does not exist: its messages are parked, visibly."""
+
+    webhooks: list[Webhook] = []
+    sms: HttpGateway | None = None
+    voice: HttpGateway | None = None
+    mail: Mail | None = None
+    #: Where this installation is reached from outside, for links in messages; empty: no links.
+    link_base: str = ""
+    timeout: Span = 10.0
+
+
 class DispatchSettings(Declared):
     auto: bool = True
     auto_per_hour: Annotated[int, Field(ge=0, le=1000)] = 30
     observation_at_most: Span = 86_400.0
     accept_within: Span = 120.0
     position_max_age: Span = 900.0
+    channels: ChannelSettings = ChannelSettings()
 
 
 class LogSettings(Declared):

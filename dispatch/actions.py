@@ -19,7 +19,7 @@ from core.actor import Actor, system
 from core.changes import Change
 from core.clock import SECOND_US, to_datetime
 from core.db import DictConnection
-from core.errors import Invalid, NotAllowed, SensorsDisagree
+from core.errors import Invalid, NotAllowed, SensorsDisagree, WrongState
 from core.schema import Declared
 from dispatch import cases, closure, due, notices, orders, recommend, store, views
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
@@ -136,6 +136,8 @@ class Actions:
         department = asked.department or own_department(actor, case)
         self.require(actor, f"case.{_known(action, CaseAction)}", Scope(case.area, department))
         ask = self._ask(asked, actor, department, now_us)
+        if action == CaseAction.REGISTER:
+            await self._require_no_twin(work, case, asked.reason)
         if action == CaseAction.DECIDE and case.pending:
             row = self.city.require_approver(case, case.pending, actor)
             ask = replace(ask, approvals_needed=row.reviewers)
@@ -144,6 +146,22 @@ class Actions:
         await self.step_case(work, case, action, ask)
         await work.publish()
         return await views.case(connection, id_, now_us)
+
+    async def similar(self, work: Work, case: Case) -> list[views.Shown]:
+        """Cases about the same thing: same code, near and young."""
+        rule = self.city.rules.near_duplicate
+        since = to_datetime(work.now_us - round(rule.within * SECOND_US))
+        return await store.rows(
+            work.connection, "similar_cases", id=case.id, code=case.code, lon=case.lon, lat=case.lat,
+            since=since, within_m=rule.within_m, drill=case.drill,
+        )  # fmt: skip
+
+    async def _require_no_twin(self, work: Work, case: Case, reason: str) -> None:
+        """Who registers a second case about the same thing says why. Raises `Invalid` that names the first."""
+        twins = [row for row in await self.similar(work, case) if row["state"] in cases.OPEN]
+        if twins and not reason:
+            numbers = ", ".join(row["number"] for row in twins[:3])
+            raise Invalid("dispatch.error.near_duplicate", field="reason", numbers=numbers)
 
     def _ask(self, asked: CaseFields, actor: Actor, department: str, now_us: int) -> Ask:
         limit = asked.limit
@@ -182,7 +200,7 @@ class Actions:
         work = Work(connection, now_us)
         limit = self.city.limit_of(self.city.known(report.code))
         case = Case(
-            id=store.natural_id("case", report.source, key or f"{actor.id}:{now_us}", report.code),
+            id=store.natural_id("case", report.source, key or f"{actor.id}:{now_us}:{report}", report.code),
             number=await store.take_number(connection, "AJ", now_us, self.zone),
             code=report.code,
             source=report.source,
@@ -263,6 +281,22 @@ class Actions:
         )  # fmt: skip
         await changes.append(connection, [Change("orders", "hold_all", {"on": on})], now_us)
 
+    async def stock(
+        self, connection: DictConnection, material: str, change: float, case: str, reason: str, actor: Actor,
+        now_us: int,
+    ) -> views.Shown:  # fmt: skip
+        """Take from stock (negative) or bring back. Raises `WrongState` when there is not enough."""
+        self.require(actor, "material.write")
+        now = to_datetime(now_us)
+        left = await store.row(connection, "take_material", id=material, change=change, now=now)
+        if left is None:
+            raise WrongState("short", [], "dispatch.error.not_enough", material=material)
+        await store.run(
+            connection, "log_material",
+            id=material, now=now, by=actor.id, change=change, case_id=case, reason=reason,
+        )  # fmt: skip
+        return left
+
     def require(self, actor: Actor, action: str, scope: Scope = Scope()) -> None:  # noqa: B008 - frozen
         """Our own rules may; everybody else asks the policy. Raises `NotAllowed`."""
         if actor.id.startswith("system:") and actor.roles == {"system"}:
@@ -276,6 +310,9 @@ class Actions:
         line = LogLine(work.now_us, by, "report", "", case.state, "", {"source": case.source})
         made = await store.insert_case(work.connection, case, line)
         if made:
+            twins = [row["id"] for row in await self.similar(work, case)]
+            if twins:
+                await store.run(work.connection, "set_similar", id=case.id, similar=twins)
             await self._set_case_deadlines(work, case)
             work.news.append(Change("cases", case.id, {"state": case.state}))
             if case.incident:
@@ -384,7 +421,8 @@ class Actions:
     ) -> list[Candidate]:
         """Crews for a task of a case as they are now, ranked."""
         need = self.need(case, task, exclude)
-        found = [crew for crew in await store.crews(work.connection) if crew.skills & need.skills]
+        on_list = await store.crews(work.connection, provenance=case.provenance)
+        found = [crew for crew in on_list if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
         blocked = await self.blocked(work.connection)
         seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
@@ -420,7 +458,7 @@ class Actions:
         before = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
         attempt = 1 + sum(1 for order in before if order.task == task)
         wanted = self.crew_need(case, task)
-        crew = (await store.crews(work.connection, chosen.crew))[0]
+        crew = (await store.crews(work.connection, chosen.crew, None))[0]
         order = Order(
             id=store.natural_id("order", case.id, task, attempt),
             number=await store.take_number(work.connection, "GD", work.now_us, self.zone),

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import asdict, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from core.access import Scope
 from core.actor import Actor
 from core.clock import to_us
-from core.db import Database, DictConnection
 from core.errors import NotAllowed, NotFound
-from core.http import (
-    Act,
-    Allow,
-    Db,
-    IdempotencyKey,
-    Json,
-    Lang,
-    Limit,
-    Moment,
-    Now,
-    act,
-    bbox,
-    decode_cursor,
-    levels,
-    page,
-)
+from core.http import Allow, IdempotencyKey, Json, page
 from core.text import Texts
 from dispatch import views
 from dispatch.actions import Actions, CaseFields, NewReport, OrderFields
 from dispatch.cases import Source
-from dispatch.views import Filter, Shown
-from dispatch.words import render
-
-Longitude = Annotated[float, Field(ge=-180, le=180)]
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Word = Annotated[str, Field(max_length=200)]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from dispatch.duty_api import add_duty_routes
+from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_key
+from dispatch.indicator_api import add_indicator_routes
+from dispatch.link_api import add_link_routes
+from dispatch.links import Links
+from dispatch.paper_api import add_paper_routes
+from dispatch.plan_api import add_plan_routes
+from dispatch.views import Shown
 
 
 class CaseAct(CaseFields):
@@ -87,90 +68,29 @@ class Hold(Body):
     reason: Annotated[str, Field(min_length=1, max_length=400)]
 
 
-class Page(BaseModel):
-    """Query parameters of the lists."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    state: str | None = None
-    level: str | None = None
-    provenance: str | None = None
-    domain: str | None = None
-    incident: str | None = None
-    case: str | None = None
-    crew: str | None = None
-    bbox: str | None = None
-    since: Annotated[Moment, Field(alias="from")] = None
-    until: Annotated[Moment, Field(alias="to")] = None
-    limit: Limit = 100
-    cursor: str | None = None
-
-    def filter(self, actor: Actor) -> Filter:
-        """What is asked for, inside what the actor may see."""
-        return Filter(
-            state=self.state.split(",") if self.state else None,
-            domain=self.domain,
-            level=levels(self.level),
-            provenance=self.provenance,
-            incident=self.incident,
-            case=self.case,
-            crew=self.crew,
-            departments=sorted(actor.departments) or None,
-            areas=sorted(actor.areas) or None,
-            since=self.since,
-            until=self.until,
-            bbox=bbox(self.bbox),
-            before=decode_cursor(self.cursor),
-            limit=self.limit + 1,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What every route here needs of a request."""
-
-    request: Request
-    database: Database
-    now_us: int
-    language: str
-    texts: Texts
-
-    def json(self, value: object) -> Response:
-        return Json(render(value, self.texts, self.language))
-
-    async def act(self, actor: Actor, key: str | None, body: BaseModel, do: Act) -> Response:
-        """Do it once for its idempotency key, and answer in the asker's language."""
-
-        async def rendered(connection: DictConnection) -> object:
-            return render(await do(connection), self.texts, self.language)
-
-        return await act(self.request, actor, rendered, key, body.model_dump())
-
-
-def edge(request: Request, db: Db, now: Now, lang: Lang) -> Edge:
-    return Edge(request, db, now.now_us(), lang, request.state.texts)
-
-
-At = Annotated[Edge, Depends(edge)]
 Reader = Annotated[Actor, Depends(Allow("case.read"))]
 
 
-def next_key(shown: Shown) -> tuple[datetime, str]:
-    return shown["created_at"], shown["id"]
-
-
-def router(actions: Actions, texts: Texts) -> APIRouter:
-    """All routes of this room."""
+def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRouter:
+    """All routes of this room; with `links` also the pages behind them."""
 
     def with_texts(request: Request) -> None:
         request.state.texts = texts
 
-    routes = APIRouter(prefix="/api/v1", tags=["dispatch"], dependencies=[Depends(with_texts)])
+    whole = APIRouter(tags=["dispatch"], dependencies=[Depends(with_texts)])
+    routes = APIRouter(prefix="/api/v1")
     case_routes(routes, actions)
     order_routes(routes, actions)
     crew_routes(routes, actions)
     list_routes(routes, actions)
-    return routes
+    add_plan_routes(routes, actions)
+    add_paper_routes(routes, actions)
+    add_duty_routes(routes, actions)
+    add_indicator_routes(routes, actions)
+    whole.include_router(routes)
+    if links is not None:
+        add_link_routes(whole, actions, links, texts)
+    return whole
 
 
 def case_routes(routes: APIRouter, actions: Actions) -> None:
@@ -286,18 +206,6 @@ def crew_routes(routes: APIRouter, actions: Actions) -> None:
 
 
 def list_routes(routes: APIRouter, actions: Actions) -> None:
-    @routes.get("/plans")
-    async def list_plans(at: At, _: Annotated[Actor, Depends(Allow("plan.read"))]) -> Response:
-        items = [
-            {
-                "domain": plan.domain,
-                "name": at.texts(f"plan.{plan.key}.name", at.language),
-                **plan.decl.model_dump(),
-            }
-            for plan in actions.plans.by_key.values()
-        ]
-        return Json({"items": items, "next": None})
-
     @routes.get("/codes")
     async def list_codes(_: Reader) -> Response:
         items = [

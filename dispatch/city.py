@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from core import yamlfile
 from core.actor import Actor
 from core.errors import Invalid, NotAllowed
 from core.schema import Declared, Key, Span
 from dispatch.cases import Application, Asked, Case
+from dispatch.indicators import BY_KEY
 from dispatch.limits import Limit, LimitUnit, WorkCalendar
 
 DATA = Path(__file__).with_name("data")
@@ -107,6 +108,31 @@ class NearDuplicate(Declared):
     within: Span
 
 
+class GradeRule(Declared):
+    """From `at_least` points on: the grade and its colour."""
+
+    at_least: Annotated[float, Field(ge=0, le=100)]
+    grade: str
+    colour: str
+
+
+class EvaluationRules(Declared):
+    """Weights of indicators, and grades from the best to the worst."""
+
+    weights: dict[Key, Annotated[float, Field(gt=0)]]
+    grades: Annotated[list[GradeRule], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _sound(self) -> EvaluationRules:
+        unknown = self.weights.keys() - BY_KEY.keys()
+        if unknown:
+            raise ValueError(f"no indicator is called {', '.join(sorted(unknown))}")
+        steps = [grade.at_least for grade in self.grades]
+        if steps != sorted(steps, reverse=True):
+            raise ValueError("grades must go from the best to the worst")
+        return self
+
+
 class CityRules(Declared):
     """The content of `data/rules.yaml`."""
 
@@ -119,6 +145,7 @@ class CityRules(Declared):
     unacknowledged: list[Page] = []
     commands: CommandRules = CommandRules()
     near_duplicate: NearDuplicate
+    evaluation: EvaluationRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,30 +8,38 @@ where it stood, and nothing happens twice.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field, replace
 
+import orjson
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
+from core.changes import Change
 from core.clock import SECOND_US, Clock, to_datetime, to_us
-from core.db import OPTIONS, DictConnection, Lock
+from core.db import DictConnection, Lock
+from core.errors import NotFound, WrongState
 from core.log import logger
 from core.metrics import Metrics
-from dispatch import changes_source, notices, store, triage
+from dispatch import changes_source, commands, due, notices, paper_store, store, triage
 from dispatch.actions import DESK, SENSORS, Actions, case_of_incident
-from dispatch.cases import WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState, Source
+from dispatch.cases import OPEN, WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState, Source
+from dispatch.expressions import holds
 from dispatch.incident import Incident
+from dispatch.led_source import connect, leads
 from dispatch.orders import LIVE, Order, OrderAction, OrderState
+from dispatch.plans import Plan
 from dispatch.recommend import best
+from dispatch.run_actions import Happening, PlanRuns, told_plan
 from dispatch.sending import Sending
-from dispatch.triage import Decision
+from dispatch.triage import Decision, Why
 from dispatch.work import Work
 
 TICK_S = 0.25
 WATCH_S = 2.0
 RETRY_US = 30 * SECOND_US
 READER = "desk"
+#: What people ask for at an incident, and we do.
+ASKED = ("start_plan", "open_case")
 GROUP = 200
 
 
@@ -44,27 +52,24 @@ class Desk:
     clock: Clock
     metrics: Metrics = field(default_factory=Metrics)
     sending: Sending = field(init=False)
+    runs: PlanRuns = field(init=False)
     _watched_s: float = 0.0
+    _heard: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=1000))
 
     def __post_init__(self) -> None:
-        self.sending = Sending(self.actions, self.metrics)
+        self.runs = PlanRuns.of(self.actions, self.metrics)
+        self.sending = self.runs.sending
 
     async def run(self) -> None:
         """For ever: wait to be the one, then work until the connection is lost."""
         while True:
             try:
                 async with await connect(self.dsn) as connection:
-                    if await self._leads(connection):
+                    if await leads(connection, Lock.TIMERS):
                         await self._work(connection)
             except psycopg.OperationalError as away:
                 logger("dispatch").warning("desk waits for the database", error=str(away).strip())
             await asyncio.sleep(1.0)
-
-    async def _leads(self, connection: DictConnection) -> bool:
-        row = await (
-            await connection.execute(b"SELECT pg_try_advisory_lock(%s) AS won", [int(Lock.TIMERS)])
-        ).fetchone()
-        return bool(row and row["won"])
 
     async def _work(self, connection: DictConnection) -> None:
         await self.start(connection)
@@ -86,12 +91,59 @@ class Desk:
 
     async def tick(self, connection: DictConnection) -> int:
         """One round: news, deadlines, observations. The number of things done."""
-        done = await self._news(connection) + await self._deadlines(connection)
+        await self._replies(connection)
+        news = await self._news(connection)
+        done = news + await self._deadlines(connection)
         now_s = self.clock.monotonic_s()
-        if now_s - self._watched_s >= WATCH_S:
+        late = now_s - self._watched_s >= WATCH_S
+        if late:
             self._watched_s = now_s
             done += await self._observe(connection)
+            await self._shifts(connection)
+        if late or news:
+            await self._plans(connection)
         return done
+
+    def hear(self, gateway: str, payload: bytes) -> None:
+        """A gateway answered a command (`command/<gateway>/reply`). Called from the ingest's side; never waits."""
+        self._heard.append((gateway, payload))
+
+    async def _replies(self, connection: DictConnection) -> None:
+        """What gateways answered. An answer that belongs to nothing, or comes too late, changes nothing."""
+        while self._heard:
+            gateway, payload = self._heard.popleft()
+            try:
+                reply = orjson.loads(payload)
+                async with connection.transaction():
+                    work = self._begin(connection)
+                    good = str(reply.get("status", "ok")) == "ok"
+                    await self.runs.papers.answered(work, str(reply["id"]), reply, good=good)
+                    await work.publish()
+            except (orjson.JSONDecodeError, KeyError, AttributeError, NotFound, WrongState) as strange:
+                self.metrics.count("dispatch_strange_replies_total")
+                logger("dispatch").info(
+                    "a reply fits no command", gateway=gateway, why=type(strange).__name__
+                )
+
+    async def _plans(self, connection: DictConnection) -> None:
+        """Carry every running plan on, each in its own transaction."""
+        for row in await store.rows(connection, "running_runs"):
+            async with connection.transaction():
+                work = self._begin(connection)
+                await self.runs.carry_on(work, row["id"])
+                await work.publish()
+
+    async def _shifts(self, connection: DictConnection) -> None:
+        """Crews go on and off duty as their shifts say; who is out stays on duty until back."""
+        now = to_datetime(self.clock.now_us())
+        for row in await store.rows(connection, "due_shifts", now=now):
+            wanted = "on" if row["wanted"] or row["busy"] else "off"
+            if row["duty"] != wanted and row["duty"] != "rest":
+                async with connection.transaction():
+                    work = self._begin(connection)
+                    await store.run(connection, "set_duty", id=row["id"], duty=wanted, now=now)
+                    work.news.append(Change("crews", row["id"]))
+                    await work.publish()
 
     def _begin(self, connection: DictConnection) -> Work:
         return Work(connection, self.clock.now_us())
@@ -103,10 +155,13 @@ class Desk:
         found = await changes_source.after(connection, READER, GROUP)
         last = {(change.topic, change.key): change.id for change in found}
         for change in found:
-            if last[change.topic, change.key] != change.id:
+            asked = change.topic == "incidents" and change.body.get("action") in ASKED
+            if last[change.topic, change.key] != change.id and not asked:
                 continue
             async with connection.transaction():
                 work = self._begin(connection)
+                if asked:
+                    await self._asked(work, change)
                 if change.topic == "incidents":
                     await self._incident(work, change.key)
                 elif change.topic in ("cases", "orders"):
@@ -115,32 +170,102 @@ class Desk:
                 await changes_source.move(connection, READER, change.id)
         return len(found)
 
+    async def _asked(self, work: Work, change: Change) -> None:
+        """A person asked for a plan, or for a case, at the incident itself."""
+        incident = await self.actions.incidents.get(work.connection, change.key)
+        if incident is None:
+            return
+        key = str(change.body.get("plan", ""))
+        if change.body["action"] == "start_plan" and self.actions.plans.get(key):
+            await self._start_plan(work, incident, key)
+        elif change.body["action"] == "open_case" and incident.state in ("open", "confirmed"):
+            code = str(change.body.get("code", "")) or incident.code
+            lead = str(change.body.get("lead", "")) or incident.lead
+            if code in self.actions.city.codes:
+                await self._open(work, replace(incident, code=code, lead=lead), Decision(Why.ASKED))
+
+    async def _start_plan(self, work: Work, incident: Incident, key: str) -> None:
+        """Start it unless it runs already, which is no mistake of anybody."""
+        plan = self.actions.plans.get(key)
+        if plan is None or await self._runs(work, incident, key):
+            return
+        case = None
+        if not plan.decl.parent:
+            found = await store.cases_by(work.connection, "cases_of_incident", incident=incident.id)
+            case = next((each for each in found if each.state in OPEN), None)
+            case = case or await self._open(work, incident, Decision(Why.ASKED))
+        if case or plan.decl.parent:
+            await self.runs.begin(work, plan.decl, incident, case, DESK.id)
+
     async def _incident(self, work: Work, incident_id: str) -> None:
         incident = await self.actions.incidents.get(work.connection, incident_id)
         if incident is None:
             return
+        await store.set_deadlines(
+            work.connection,
+            "incident",
+            incident.id,
+            due.of_incident(incident, self.actions.city, work.now_us),
+        )
         plan = self.actions.plan_of(incident)
         decision = triage.may_open_case(incident, plan, auto=self.actions.rules.auto)
         self.metrics.count("dispatch_triage_total", why=decision.why)
         if decision.go:
             await self._open(work, incident, decision)
+        elif decision.why in (Why.NO_CODE, Why.PARENT) and plan is not None:
+            await self._propose_plan(work, incident, None, plan)
         elif incident.state in ("dismissed", "merged"):
             await self._drop(work, incident)
 
-    async def _open(self, work: Work, incident: Incident, decision: Decision) -> None:
+    async def _open(self, work: Work, incident: Incident, decision: Decision) -> Case | None:
         """Report, verify and register in the name of the rule, then dispatch. A second time nothing happens."""
         siblings = await store.cases_by(work.connection, "cases_of_incident", incident=incident.id)
         if siblings:
-            return
+            return None
         number = await store.take_number(work.connection, "AJ", work.now_us, self.actions.zone)
         limit = self.actions.city.limit_of(incident.code)
-        case = case_of_incident(incident, self.actions.plan_of(incident), limit, number, work.now_us)
+        plan = self.actions.plan_of(incident)
+        case = case_of_incident(incident, plan, limit, number, work.now_us)
         if not await self.actions.open_case(work, case, DESK.id):
-            return
+            return None
         ask = Ask(DESK.id, work.now_us, result="exists", detail={"why": decision.why})
         case = await self.actions.step_case(work, case, CaseAction.VERIFY, ask)
         case = await self.actions.step_case(work, case, CaseAction.REGISTER, Ask(DESK.id, work.now_us))
-        await self._tend(work, case)
+        case = await self._tend(work, case)
+        if plan is not None and decision.why != Why.ASKED:
+            await self._propose_plan(work, incident, case, plan)
+        return case
+
+    async def _propose_plan(self, work: Work, incident: Incident, case: Case | None, plan: Plan) -> None:
+        """Where life is in danger the plan starts by rule; otherwise whoever may start it is told, once."""
+        if await self._runs(work, incident, plan.key):
+            return
+        facts = await self.runs.facts(
+            work, Happening(incident, case, incident.provenance, incident.level), {}
+        )
+        if not holds(plan.decl.starts.propose_when, facts):
+            return
+        if plan.decl.life and self.actions.rules.auto:
+            await self.runs.begin(work, plan.decl, incident, case, DESK.id)
+            return
+        about = notices.About("incident", incident.id, incident.level, incident.provenance)
+        await notices.tell(
+            work, f"{incident.id}:plan:{plan.key}", f"role:{plan.decl.starts.by[0]}", "plan_proposed", about,
+            number=incident.number, plan=told_plan(plan.key),
+        )  # fmt: skip
+
+    async def _runs(self, work: Work, incident: Incident, key: str) -> bool:
+        """This plan runs for this incident, or ran."""
+        found = await store.rows(
+            work.connection,
+            "list_runs",
+            state=None,
+            incident=incident.id,
+            before=None,
+            before_id=None,
+            limit=99,
+        )
+        return any(row["plan"] == key for row in found)
 
     async def _drop(self, work: Work, incident: Incident) -> None:
         """The incident was none, or became part of another: what our own rules opened for it ends."""
@@ -158,10 +283,10 @@ class Desk:
 
     # -- a case gets its department and its crew ------------------------------------------------------------
 
-    async def _tend(self, work: Work, case: Case) -> None:
-        """Whatever the case needs next by rule."""
+    async def _tend(self, work: Work, case: Case) -> Case:
+        """Whatever the case needs next by rule; the case after it."""
         if not self.actions.rules.auto or case.source != Source.IOT:
-            return
+            return case
         if case.state == CaseState.REGISTERED and not case.returns:
             case = await self._dispatch(work, case)
         if case.state in WITH_DEPARTMENT and case.lead and case.lead.open:
@@ -169,6 +294,7 @@ class Desk:
             for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
                 if order.support and order.state in LIVE:
                     await self.sending.somebody(work, case, f"support-{order.number}")
+        return case
 
     async def _dispatch(self, work: Work, case: Case) -> Case:
         """To the department that the duty list names for this code here, else to the incident type's own."""
@@ -214,12 +340,36 @@ class Desk:
             order = await store.find_order(work.connection, subject_id)
             case = await store.lock_case(work.connection, order.case)
             await self._order_late(work, case, await store.lock_order(work.connection, order.id), kind)
+        elif subject == "run":
+            await self.runs.clock(work, subject_id, kind)
+        elif subject == "paper":
+            found = await store.row(work.connection, "lock_paper", id=subject_id)
+            if found:
+                await self.runs.papers.clock(work, paper_store.paper_of(found), kind)
+        elif subject == "command":
+            command = await paper_store.lock_command(work, subject_id)
+            if (command.state, "expire") in commands.STEPS:
+                await self.runs.papers.step_command(work, command, "expire", DESK.id)
+        elif subject == "incident":
+            await self._unacknowledged(work, subject_id, kind)
         elif kind == "observe":
             await self._judge(work, await store.lock_case(work.connection, subject_id), final=True)
         else:
             await notices.case_late(
                 work, await store.lock_case(work.connection, subject_id), kind, self.actions.city
             )
+
+    async def _unacknowledged(self, work: Work, incident_id: str, kind: str) -> None:
+        """An important incident that nobody acknowledged pages one after the other."""
+        incident = await self.actions.incidents.get(work.connection, incident_id)
+        if incident is None or incident.acknowledged or incident.state not in ("open", "confirmed"):
+            return
+        receiver = kind.partition(":")[2].partition("@")[0]
+        about = notices.About("incident", incident.id, incident.level, incident.provenance)
+        await notices.tell(
+            work, f"{incident.id}:{kind}", receiver, "incident_unacknowledged", about,
+            number=incident.number, title=incident.title, place=incident.place,
+        )  # fmt: skip
 
     async def _order_late(self, work: Work, case: Case, order: Order, kind: str) -> None:
         """Nobody answers: remind, page the duty officer, then send the next crew when there is one."""
@@ -284,8 +434,3 @@ class Desk:
         case = await self.actions.step_case(work, case, CaseAction.CHECK, passed)
         await self.actions.step_case(work, case, CaseAction.CLOSE, replace(passed, result=""))
         return True
-
-
-async def connect(dsn: str) -> DictConnection:
-    """A connection of its own whose rows are dicts; transactions are explicit."""
-    return await AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS, row_factory=dict_row)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from core.clock import SECOND_US
 from dispatch.cases import Case, CaseState
 from dispatch.city import City
+from dispatch.incident import Incident
 from dispatch.limits import Limit
 from dispatch.orders import Order, OrderState
 
@@ -61,3 +62,15 @@ def of_order(order: Order, accept_within_s: float) -> Mapping[str, int]:
     if order.state in (OrderState.ACCEPTED, OrderState.EN_ROUTE) and order.arrive_by_us is not None:
         return {"arrive": order.arrive_by_us}
     return {}
+
+
+def of_incident(incident: Incident, city: City, seen_us: int) -> Mapping[str, int]:
+    """Whom an incident pages while nobody acknowledges it: `ack:<receiver>@<seconds>`, from its opening on."""
+    if incident.acknowledged or incident.state not in ("open", "confirmed"):
+        return {}
+    since = incident.opened_us or seen_us
+    return {
+        f"ack:{page.to}@{page.after:g}": since + round(page.after * SECOND_US)
+        for page in city.rules.unacknowledged
+        if page.level == incident.level
+    }

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from core.actor import Actor
+from core.clock import to_datetime, to_us
 from core.db import DictConnection
 from dispatch.incident import Incident
+from dispatch.papers import Paper
 from events import views
-from events.actions import act_on_incident
+from events.actions import act_on_incident, report
 
 #: Longitude and latitude (WGS 84) → the place in words, Chinese and English.
 Describe = Callable[[float, float], tuple[str, str]]
@@ -38,6 +40,18 @@ class EventIncidents:
     ) -> None:
         await act_on_incident(connection, incident, "case_closed", by, now_us, case=case)
 
+    async def permit(self, connection: DictConnection, permit: Paper, by: Actor, now_us: int) -> None:
+        if permit.lon is None or permit.lat is None:
+            return  # without a place it can speak against nothing
+        begins_us = now_us if permit.from_us is None else permit.from_us
+        await report(
+            connection, by, now_us,
+            id=permit.id, kind=f"permit.{permit.facts.get('sort', 'work')}", at=to_datetime(begins_us),
+            ends_at=None if permit.until_us is None else to_datetime(permit.until_us), words=permit.text,
+            source=permit.number, lon=permit.lon, lat=permit.lat, asset=str(permit.facts.get("asset", "")),
+            provenance=permit.provenance,
+        )  # fmt: skip
+
     def _incident(self, row: dict[str, Any], facts: list[dict[str, Any]]) -> Incident:
         points = {
             (fact["device"], fact["channel"]): None for fact in facts if fact["device"] and fact["channel"]
@@ -49,6 +63,8 @@ class EventIncidents:
             place=self._describe(row["lon"], row["lat"])[0], area=row["area"],
             title={"key": f"incident.{row['type']}.name", "params": {}}, code=row["case_code"],
             lead=row["lead"], assisting=tuple(row["assisting"]), plan=row["plan"], points=tuple(points),
-            score=row["score"], acknowledged=row["acknowledged_at"] is not None,
+            score=row["score"], # what was proven late notifies nobody
+            acknowledged=row["acknowledged_at"] is not None or row["backdated"],
+            opened_us=to_us(row["opened_at"]),
             facts={key: float(value) for key, value in row["consequences"].items() if isinstance(value, int | float)},
         )  # fmt: skip

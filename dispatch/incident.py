@@ -37,6 +37,7 @@ class Incident:
     facts: Mapping[str, float] = field(default_factory=dict)
     score: float = 0.0
     acknowledged: bool = False
+    opened_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

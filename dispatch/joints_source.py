@@ -8,6 +8,7 @@ from typing import Protocol
 from core.actor import Actor
 from core.db import DictConnection
 from dispatch.incident import Incident, Series
+from dispatch.papers import Paper
 
 
 class Incidents(Protocol):
@@ -27,9 +28,21 @@ class Incidents(Protocol):
         self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
     ) -> None: ...
 
+    async def permit(self, connection: DictConnection, permit: Paper, by: Actor, now_us: int) -> None:
+        """Works that were permitted are evidence against incidents at their place, until they end."""
+
 
 class Readings(Protocol):
-    """Where the readings of a case's own sensors come from."""
+    """Where the readings of a case's own sensors come from, and what the devices are that we may command."""
 
     async def series(self, points: Sequence[tuple[str, str]], from_us: int, to_us: int) -> list[Series]:
         """Every known point with its committed readings in [from, to], and its newest one however old."""
+
+    def kind_of(self, device: str) -> str | None:
+        """None when the registry does not know it."""
+
+    def wire_of(self, device: str) -> tuple[str, str]:
+        """Its gateway, and its name on the wire. Raises `NotFound`."""
+
+    def near(self, kind: str, lon: float, lat: float, within_m: float) -> list[str]:
+        """Devices of a kind within a distance (WGS 84), the nearest first."""

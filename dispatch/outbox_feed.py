@@ -19,7 +19,7 @@ from core.log import logger
 from core.metrics import Metrics
 from dispatch import outbox, store
 from dispatch.channels.channel import Away, Channel, Failed, Refused
-from dispatch.desk import connect
+from dispatch.led_source import connect, leads
 from dispatch.messages import Message
 from dispatch.outbox import Later, Park
 
@@ -45,7 +45,7 @@ class Outbox:
         while True:
             try:
                 async with await connect(self.dsn) as connection:
-                    if await self._leads(connection):
+                    if await leads(connection, Lock.OUTBOX):
                         await self._work(connection)
             except psycopg.OperationalError as away:
                 logger("dispatch").warning("outbox waits for the database", error=str(away).strip())
@@ -54,12 +54,6 @@ class Outbox:
                     task.cancel()
                 self._in_flight.clear()
             await asyncio.sleep(1.0)
-
-    async def _leads(self, connection: DictConnection) -> bool:
-        row = await (
-            await connection.execute(b"SELECT pg_try_advisory_lock(%s) AS won", [int(Lock.OUTBOX)])
-        ).fetchone()
-        return bool(row and row["won"])
 
     async def _work(self, connection: DictConnection) -> None:
         while True:

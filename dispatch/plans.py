@@ -51,8 +51,10 @@ TaskKind = Literal["call", "check", "confirm", "order", "request", "notice", "bu
 MILESTONES = {
     "order": ("sent", "accepted", "arrived", "finished"),
     "request": ("sent", "received", "under_way", "arrived", "reported"),
+    "bulletin": ("drafted", "signed", "sent"),
+    "command": ("done",),
 }
-DONE_AT = {"order": "accepted", "request": "received"}
+DONE_AT = {"order": "accepted", "request": "received", "bulletin": "sent", "command": "done"}
 
 
 class Command(Declared):

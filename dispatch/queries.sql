@@ -147,8 +147,21 @@ SELECT c.*, o.id AS order_id, o.state AS order_state, o.case_id AS order_case,
             AND d.state <> 'recalled') AS orders_this_duty
 FROM crews c
 LEFT JOIN orders o ON o.crew = c.id AND o.state IN ('sent', 'accepted', 'en_route', 'arrived', 'handling')
-WHERE %(id)s::text IS NULL OR c.id = %(id)s
+WHERE (%(id)s::text IS NULL OR c.id = %(id)s)
+  AND (%(provenance)s::text IS NULL OR (c.provenance = 'drill') = (%(provenance)s = 'drill'))
 ORDER BY c.id
+
+-- name: copy_crews_for_drill
+-- Shadows of the crews that are on duty: the real ones are never touched by a drill.
+INSERT INTO crews (id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
+    duty_since, lon, lat, position_at, provenance, changed_at)
+SELECT %(prefix)s || id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
+    duty_since, lon, lat, position_at, 'drill', %(now)s
+FROM crews WHERE provenance <> 'drill' AND duty = 'on'
+ON CONFLICT (id) DO NOTHING
+
+-- name: end_drill_crews
+UPDATE crews SET duty = 'off', changed_at = %(now)s WHERE id LIKE %(prefix)s || '%%' AND provenance = 'drill'
 
 -- name: upsert_crew
 INSERT INTO crews (id, name_zh, name_en, department, kind, skills, equipment, members, area, depot_lon, depot_lat, duty,
@@ -507,3 +520,46 @@ ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.na
 -- name: open_cases_by_type
 SELECT incident_type, count(*)::integer AS n FROM cases
 WHERE incident_type <> '' AND state NOT IN ('closed', 'refused', 'void') GROUP BY incident_type
+
+-- name: set_plan
+-- The plan that runs on a case decides about its crews and its sensors from now on.
+UPDATE cases SET plan = %(plan)s WHERE id = %(id)s
+
+-- name: similar_cases
+-- Same code, near and young, the nearest first. Metres on a plane tangent at the place are right at this scale.
+SELECT id, number, state, created_at, distance_m FROM (
+    SELECT id, number, state, created_at, provenance,
+           sqrt(((lon - %(lon)s) * cos(radians(%(lat)s)) * 111320.0) ^ 2 + ((lat - %(lat)s) * 110574.0) ^ 2) AS distance_m
+    FROM cases WHERE code = %(code)s AND created_at > %(since)s AND id <> %(id)s AND state NOT IN ('refused', 'void')
+) near
+WHERE distance_m <= %(within_m)s AND (provenance = 'drill') = %(drill)s
+ORDER BY distance_m LIMIT 20
+
+-- name: set_similar
+UPDATE cases SET similar_to = %(similar)s WHERE id = %(id)s
+
+-- name: indicator_cases
+-- Cases that a period [from, to) may say something about, with their lead's clock and who did what when.
+SELECT c.id, c.number, c.area, c.source, c.code, c.state, c.level, c.provenance, c.created_at, c.closed_at, c.times,
+       c.returns, c.reworks, c.extensions, c.suspensions, c.supervised, c.forced, c.exempt, c.satisfied,
+       cardinality(c.similar_to) > 0 AS repeated,
+       p.department AS lead, p.due_at, p.finished_at, p.stopped_at, coalesce(p.late, false) AS late, l.*
+FROM cases c
+LEFT JOIN case_parts p ON p.case_id = c.id AND p.lead
+LEFT JOIN LATERAL (
+    SELECT min(at) FILTER (WHERE action = 'verify' AND detail ? 'result') AS verified_at,
+           min(at) FILTER (WHERE action = 'verify' AND NOT detail ? 'result') AS verify_asked_at,
+           max(at) FILTER (WHERE action = 'check' AND detail ? 'result') AS checked_at,
+           (array_agg(by ORDER BY id) FILTER (WHERE action = 'register'))[1] AS registered_by,
+           (array_agg(by ORDER BY id) FILTER (WHERE action = 'dispatch'))[1] AS dispatched_by,
+           (array_agg(by ORDER BY id DESC) FILTER (WHERE action = 'check' AND detail ? 'result'))[1] AS checked_by
+    FROM case_log WHERE case_id = c.id
+) l ON true
+WHERE c.created_at < %(to)s AND (c.closed_at IS NULL OR c.closed_at >= %(from)s)
+  AND (c.state NOT IN ('refused', 'void') OR c.created_at >= %(from)s)
+  AND c.provenance = ANY(%(provenances)s)
+  AND (%(departments)s::text[] IS NULL OR p.department = ANY(%(departments)s))
+ORDER BY c.created_at, c.id
+
+-- name: numbers_of
+SELECT id, number, state, code, created_at, closed_at FROM cases WHERE id = ANY(%(ids)s) ORDER BY created_at, id

@@ -10,7 +10,9 @@ import numpy as np
 from core.batch import DOUBTFUL
 from core.clock import HOUR_US, WEEK_US
 from core.db import Database
+from core.errors import NotFound
 from dispatch.incident import Sample, Series
+from dispatch.travel import distance_m
 from iot import views
 from iot.registry import Device, Registry
 from iot.views import Recent
@@ -44,6 +46,24 @@ class StoredReadings:
             series_of(registry, device, channel, ordered(samples.get(point, [])), usual.get(point))
             for point, (device, channel) in known.items()
         ]
+
+    def kind_of(self, device: str) -> str | None:
+        found = self._registry().devices.get(device)
+        return found.kind if found else None
+
+    def wire_of(self, device: str) -> tuple[str, str]:
+        found = self._registry().devices.get(device)
+        if found is None:
+            raise NotFound(id=device)
+        return found.gateway, found.wire_name
+
+    def near(self, kind: str, lon: float, lat: float, within_m: float) -> list[str]:
+        ways = {
+            device.id: distance_m((lon, lat), (device.lon, device.lat))
+            for device in self._registry().devices.values()
+            if device.kind == kind
+        }
+        return sorted((id_ for id_, way in ways.items() if way <= within_m), key=lambda id_: ways[id_])
 
     async def _usual(self, devices: np.ndarray, channels: np.ndarray, now_us: int) -> dict[Point, float]:
         """The median of this hour's means in the last weeks, where enough of them are known."""

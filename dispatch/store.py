@@ -53,6 +53,14 @@ async def row(connection: DictConnection, query: str, **params: object) -> dict[
     return await (await connection.execute(QUERIES[query], params)).fetchone()
 
 
+async def one(connection: DictConnection, query: str, **params: object) -> dict[str, Any]:
+    """The row. Raises `NotFound`."""
+    found = await row(connection, query, **params)
+    if found is None:
+        raise NotFound
+    return found
+
+
 async def run(connection: DictConnection, query: str, **params: object) -> int:
     return (await connection.execute(QUERIES[query], params)).rowcount
 
@@ -321,8 +329,12 @@ async def save_order(connection: DictConnection, order: Order, line: LogLine) ->
 # -- crews, departments, duty list --------------------------------------------------------------------------
 
 
-async def crews(connection: DictConnection, crew: str | None = None) -> list[Crew]:
-    return [crew_of(found) for found in await rows(connection, "all_crews", id=crew)]
+async def crews(
+    connection: DictConnection, crew: str | None = None, provenance: str | None = "real"
+) -> list[Crew]:
+    """Crews, or one; those of drills only where `provenance` is `drill`, all when it is None."""
+    found = await rows(connection, "all_crews", id=crew, provenance=provenance)
+    return [crew_of(each) for each in found]
 
 
 def crew_of(found: Row) -> Crew:

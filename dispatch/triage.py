@@ -23,9 +23,10 @@ class Why(StrEnum):
     HELD = "held"
     CAPPED = "capped"
     FREE = "free"
+    ASKED = "asked"
 
 
-GO = frozenset({Why.CONFIRMED, Why.HIGH_CONFIDENCE, Why.LIFE, Why.FREE})
+GO = frozenset({Why.CONFIRMED, Why.HIGH_CONFIDENCE, Why.LIFE, Why.FREE, Why.ASKED})
 
 
 @dataclass(frozen=True, slots=True)

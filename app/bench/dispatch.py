@@ -9,46 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import policy
-from core.actor import Actor
 from core.clock import SystemClock
-from core.db import Database, DictConnection
+from core.db import Database
 from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import assign, city, plans, store
 from dispatch.actions import Actions
 from dispatch.cases import Case, CaseState, Source
-from dispatch.incident import Incident, Series
+from dispatch.events_source import EventIncidents
 from dispatch.limits import Limit, LimitUnit
+from dispatch.readings_source import StoredReadings
 from dispatch.travel import Blocked, Place, Roads
 from dispatch.work import Work
 from gis.city import City, sample_city
+from iot import kinds, registry_store
 
 CREWS = 500
 ASKED = 100
 SKILLS = ("water_main_repair", "drainage", "pumping", "gas_repair", "enforcement")
 ZONE = ZoneInfo("Asia/Shanghai")
-
-
-class NoIncidents:
-    """A bench asks no incidents."""
-
-    async def get(self, connection: DictConnection, incident: str) -> Incident | None: ...
-
-    async def open(self, connection: DictConnection) -> list[str]:  # noqa: ARG002
-        return []
-
-    async def case_opened(
-        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
-    ) -> None: ...
-
-    async def case_closed(
-        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
-    ) -> None: ...
-
-
-class NoReadings:
-    async def series(self, points: object, from_us: int, to_us: int) -> list[Series]:  # noqa: ARG002
-        return []
 
 
 async def figures(database: Database, domains: Domains, seed: int = 1) -> dict[str, float]:
@@ -70,10 +49,11 @@ async def recommend_p95_ms(
 ) -> float:
     """95th percentile of reading 500 crews, their ways on the roads around five floods, and the ranking."""
     clock = SystemClock()
+    registry = await registry_store.load(database, kinds.load(domains))
     roads = Flooded(town, spots(town, 5, rng))
     actions = Actions(
-        policy.load()[0], plans.load(domains), city.load(ZONE), NoIncidents(), NoReadings(), roads,
-        DispatchSettings(), ZONE,
+        policy.load()[0], plans.load(domains), city.load(ZONE), EventIncidents(town.describe),
+        StoredReadings(database, lambda: registry), roads, DispatchSettings(), ZONE,
     )  # fmt: skip
     now_us = clock.now_us()
     async with database.transaction() as connection:

@@ -22,8 +22,10 @@ class Refused(Exception):
 class Channel(Protocol):
     """`outside`: what it sends can reach a real person or machine. Simulated and drill messages never go there."""
 
-    name: str
-    outside: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def outside(self) -> bool: ...
 
     async def send(self, message: Message) -> None:
         """Deliver, carrying `message.key` so that a repeat has one effect. Raises `Away`, `Failed` or `Refused`."""

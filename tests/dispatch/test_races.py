@@ -14,7 +14,8 @@ from core.db import DictConnection
 from core.errors import WrongState
 from dispatch import store, views
 from dispatch.channels.channel import Away, Failed, Refused
-from dispatch.desk import Desk, connect
+from dispatch.desk import Desk
+from dispatch.led_source import connect
 from dispatch.messages import Message
 from dispatch.outbox_feed import Outbox
 from dispatch.travel import Blocked, Place, StraightLine

@@ -21,9 +21,10 @@ from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import city, plans, store
 from dispatch.actions import Actions
-from dispatch.desk import Desk, connect
+from dispatch.desk import Desk
 from dispatch.events_source import EventIncidents
 from dispatch.incident import Incident
+from dispatch.led_source import connect
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
 from dispatch.travel import StraightLine
@@ -77,7 +78,8 @@ ALERT = b"""
 INSERT INTO alerts (id, rule, rule_version, domain, class, level, subject, device, channel, state, standing, asks,
     onset, raised_at, recorded_at, value, limit_value, peak, lon, lat, provenance, incident, changed_at)
 VALUES (%(incident)s || %(device)s, 'test', '1', 'd', 'field', 2, %(device)s || '/' || %(channel)s, %(device)s,
-    %(channel)s, 'unacknowledged', true, false, %(now)s, %(now)s, %(now)s, 0, 0, 0, 0, 0, 'simulated', %(incident)s, %(now)s)
+    %(channel)s, 'unacknowledged', true, false, %(now)s, %(now)s, %(now)s, 0, 0, 0, 0, 0, 'simulated', %(incident)s,
+    %(now)s)
 ON CONFLICT DO NOTHING"""
 EVIDENCE = b"""
 INSERT INTO incident_evidence (incident, fact, evidence, what, joined_at)

@@ -1,21 +1,15 @@
-"""The demonstration scene of an installation: its devices, crews, departments and duties on the sample city."""
+"""The demonstration scene of an installation, made from its settings and the sample city."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from core.settings import Settings
 from dispatch.travel import Roads
 from gis.city import City, sample_city
-from simulators import crews
 from simulators.sample import places_of
 from simulators.scene import Scene
-
-#: Who of the scene's departments leads a case without a row of its own code.
-FALLBACK = "city_center"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +19,13 @@ class Demo:
     city: City
     scene: Scene
 
-    def crews(self) -> list[dict[str, Any]]:
-        return [asdict(crew) for crew in crews.crews(self.city)]
-
-    def departments(self) -> list[dict[str, Any]]:
-        return [asdict(department) for department in crews.departments()]
-
-    def duties(self) -> Iterator[dict[str, Any]]:
-        """Incident types name their lead themselves; this row catches what names nobody."""
-        yield {"code": "", "lead": FALLBACK, "fallback": FALLBACK}
-
     def responder(self) -> str:
         """The crew of the responder's link: the repair crew that is soonest where the main will burst."""
         burst = self.scene.places.burst
-        able = [crew for crew in crews.crews(self.city) if "water_main_repair" in crew.skills]
-        depots = [(crew.depot_lon, crew.depot_lat) for crew in able]
+        able = [crew for crew in self.scene.crews() if "water_main_repair" in crew["skills"]]
+        depots = [(crew["depot_lon"], crew["depot_lat"]) for crew in able]
         seconds = Roads(lambda: self.city).seconds(depots, (burst.lon, burst.lat))
-        return min(zip(able, seconds, strict=True), key=lambda pair: pair[1] or math.inf)[0].id
+        return str(min(zip(able, seconds, strict=True), key=lambda pair: pair[1] or math.inf)[0]["id"])
 
 
 def demo_of(settings: Settings) -> Demo | None:

@@ -14,9 +14,9 @@ from app.demo import Demo
 from core.batch import Batch
 from core.clock import Clock
 from core.db import Database, connect
+from core.role import QUERIES as CORE
 from dispatch import store as dispatch_store
 from iot import registry_store
-from iot.log import newest
 from iot.partitions import ReadingsTable
 from iot.readings import Mark, Store
 from iot.registry import Registry
@@ -44,6 +44,10 @@ class Seed:
     database: Database
     clock: Clock
     say: Callable[[str], None]
+
+    async def is_new(self) -> bool:
+        """Nobody ran on this database before: a first start that was killed has no run and is done again."""
+        return not await self.database.fetch(CORE["current_run"])
 
     async def credentials(self, demo: Demo | None) -> Credentials:
         """Users, gateways and their secrets; the file is written before the database knows them."""
@@ -73,18 +77,16 @@ class Seed:
         now_us = self.clock.now_us()
         async with self.database.transaction() as connection:
             await registry_store.put_devices(connection, demo.scene.rows(), self.declared.catalogue, now_us)
-            await dispatch_store.put_departments(connection, demo.departments(), now_us)
-            await dispatch_store.put_crews(connection, demo.crews(), now_us)
-            await dispatch_store.put_duty_list(connection, demo.duties(), now_us)
+            await dispatch_store.put_departments(connection, demo.scene.departments(), now_us)
+            await dispatch_store.put_crews(connection, demo.scene.crews(), now_us)
+            await dispatch_store.put_duty_list(connection, demo.scene.duties(), now_us)
 
     async def history(self, scene: Scene, now_us: int) -> int:
-        """Back-fill what the scene's devices said before now; the number of readings. Done once a database."""
+        """Back-fill what the scene's devices said before now; the number of readings."""
         settings = self.declared.settings
         async with await connect(self.database.dsn) as connection:
             table = ReadingsTable(settings.store.partition)
             await table.prepare(connection, settings.database.timescale)
-            if await newest(connection):
-                return 0
         self.say("back-filling the history of the scene")
         registry = await registry_store.load(self.database, self.declared.catalogue)
         store = Store(self.database.dsn, table, "seed", "seed")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from app import credentials
 from app.declared import Declared
 from app.demo import demo_of
+from app.prepare import FOLDER
+from app.seed import Seed
+from app.supervise import tell
 from core.clock import Clock
 from core.db import Database
 from core.metrics import Metrics
@@ -15,22 +17,22 @@ from simulators.live import Live
 from simulators.orders_feed import OrdersFeed
 from simulators.publish import Broker
 
-FOLDER = "scene"
-
 
 async def play(declared: Declared, dsn: str, run: str, clock: Clock) -> None:
     """Play until cancelled. The database carries nothing but the heartbeat."""
     settings = declared.settings
-    known = credentials.load(settings.data)
     demo = await asyncio.to_thread(demo_of, settings)
     assert demo is not None, "a scene that is off has no role"
+    database = Database(dsn, 2)
+    await database.open()
+    seed = Seed(declared, database, clock, tell)
+    known = await seed.credentials(demo)
+    await seed.scene(demo)
     url = f"http://{reachable(settings.web.bind)}:{settings.web.port}"
     orders = OrdersFeed(url, "simulator", known.users["simulator"])
     mqtt = settings.mqtt
     broker = Broker(mqtt.host if mqtt.mode == "external" else reachable(mqtt.bind), mqtt.port, known.gateways)
     live = Live(demo.scene, broker, settings.data / FOLDER, clock, orders)
-    database = Database(dsn, 2)
-    await database.open()
     beat = Heartbeat(database, clock, Metrics(), "sim", run, live.detail)
     try:
         async with asyncio.TaskGroup() as tasks:

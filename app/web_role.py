@@ -74,7 +74,8 @@ class Web:
         web = self.declared.settings.web
         return uvicorn.Config(
             app, host=web.bind, port=web.port, log_level="warning", access_log=False,  # type: ignore[arg-type]
-            ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False, timeout_graceful_shutdown=3,
+            lifespan="off", ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False,
+            timeout_graceful_shutdown=3,
         )  # fmt: skip
 
     def _heartbeat(self) -> Heartbeat:

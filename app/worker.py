@@ -23,7 +23,6 @@ from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
 from dispatch.actions import Actions
-from dispatch.channels.app_feed import App
 from dispatch.desk import Desk
 from dispatch.events_source import EventIncidents
 from dispatch.outbox_feed import Outbox
@@ -83,7 +82,7 @@ class Worker(News):
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.desk = Desk(dsn, actions, clock, self.metrics)
         rng = np.random.default_rng()
-        self.outbox = Outbox(dsn, {"app": App(self.database, clock)}, clock, rng, self.metrics)
+        self.outbox = Outbox(dsn, {}, clock, rng, self.metrics)
 
     async def run(self) -> None:
         await self.database.open()

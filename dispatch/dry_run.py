@@ -102,8 +102,8 @@ def _moment(
             _begin(plan.task(effect.key), stage, now_us / SECOND_US)
         elif effect.kind == "response" and effect.key != "lower":
             ask = plan_run.Ask("dry", now_us, level=effect.key, reason="dry")
-            run, _ = plan_run.act(run, "set_response", ask)
-    return _people(run, stage, now_us)
+            run, _ = plan_run.act(run, plan, "set_response", ask)
+    return _people(run, plan, stage, now_us)
 
 
 def _work_over(plan: PlanDecl, reached: frozenset[str]) -> bool:
@@ -140,10 +140,12 @@ def _begin(task: TaskDecl, stage: _Stage, now_s: float) -> None:
         stage.person_done[task.key] = now_s + (0.5 * task.limit if task.limit else PERSON_S)
 
 
-def _people(run: PlanRun, stage: _Stage, now_us: int) -> PlanRun:
+def _people(run: PlanRun, plan: PlanDecl, stage: _Stage, now_us: int) -> PlanRun:
     for key, task in run.tasks.items():
         if task.state == TaskState.OPEN and stage.person_done.get(key, float("inf")) <= now_us / SECOND_US:
-            run, _ = plan_run.act(run, "do", plan_run.Ask("dry", now_us, task=key, result="dry"))
+            for department in plan.task(key).signed_by or [""]:
+                ask = plan_run.Ask("dry", now_us, task=key, result="dry", department=department)
+                run, _ = plan_run.act(run, plan, "do", ask)
             del stage.person_done[key]
     return run
 

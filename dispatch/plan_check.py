@@ -148,6 +148,11 @@ def _references(declared: Declared, known: Known) -> Iterator[Mistake]:
             yield declared.mistake(f"nobody on duty has the role {task.role}", "tasks", row, "role")
         if known.departments and task.to and task.to not in known.departments:
             yield declared.mistake(f"no department {task.to} is known", "tasks", row, "to")
+        for place, department in enumerate(task.signed_by):
+            if known.departments and department not in known.departments:
+                yield declared.mistake(
+                    f"no department {department} is known", "tasks", row, "signed_by", place
+                )
         yield from _shortage(declared, task.crew, known, "tasks", row, "crew")
 
 

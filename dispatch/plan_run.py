@@ -55,7 +55,7 @@ RANK = {"": 0, "IV": 1, "III": 2, "II": 3, "I": 4}
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """`ref` is the order, paper or command that it led to; `round` counts repetitions."""
+    """`ref` is the order, paper or command that it led to; `round` counts repetitions; `signed` departments."""
 
     key: str
     state: TaskState = T.WAITING
@@ -66,6 +66,7 @@ class TaskRun:
     result: str = ""
     ref: str = ""
     round: int = 1
+    signed: frozenset[str] = frozenset()
 
     @property
     def late(self) -> bool:
@@ -209,10 +210,11 @@ class Ask:
     result: str = ""
     reason: str = ""
     level: str = ""
+    department: str = ""
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
-def act(run: PlanRun, action: str, ask: Ask) -> tuple[PlanRun, LogLine]:
+def act(run: PlanRun, plan: PlanDecl, action: str, ask: Ask) -> tuple[PlanRun, LogLine]:
     """The run after the action, and its log line. Raises `WrongState`, `NotFound`, `Invalid`."""
     target = RunState(only(STEPS, run.state, action))
     reason = (
@@ -222,7 +224,7 @@ def act(run: PlanRun, action: str, ask: Ask) -> tuple[PlanRun, LogLine]:
     )
     detail: dict[str, object] = {}
     if action in ("do", "skip", "unable"):
-        run = _task_acted(run, action, ask)
+        run = _task_acted(run, plan, action, ask)
         detail = {"task": ask.task, "result": ask.result}
     elif action == "set_response":
         if ask.level not in RANK:
@@ -239,10 +241,18 @@ def act(run: PlanRun, action: str, ask: Ask) -> tuple[PlanRun, LogLine]:
     return replace(run, state=target, ended_us=ended), line
 
 
-def _task_acted(run: PlanRun, action: str, ask: Ask) -> PlanRun:
+def _task_acted(run: PlanRun, plan: PlanDecl, action: str, ask: Ask) -> PlanRun:
+    """A task that several departments sign is done when the last of them has."""
     task = run.tasks.get(ask.task)
     if task is None:
         raise NotFound
+    wanted = {*plan.task(ask.task).signed_by}
+    if action == "do" and wanted and task.state == T.OPEN:
+        if ask.department not in wanted:
+            raise Invalid("dispatch.error.not_a_signatory", field="department", department=ask.department)
+        task = replace(task, signed=task.signed | {ask.department})
+        if task.signed != wanted:
+            return replace(run, tasks={**run.tasks, ask.task: task})
     try:
         state = TaskState(only(TASK_STEPS, task.state, action))
     except WrongState as wrong:

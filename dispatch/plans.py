@@ -36,8 +36,6 @@ class Close(Declared):
 
     sensors: list[SensorCondition] = []
     observe: Span = 0.0
-    #: Roles that must sign together before it may close: joint reopening of an underpass.
-    signatures: list[Role] = []
 
 
 class Start(Declared):
@@ -84,6 +82,8 @@ class TaskDecl(Declared):
     until: str = ""
     crew: CrewNeed | None = None
     items: list[Key] = []
+    #: Departments that must all sign before it is done: the joint reopening of an underpass.
+    signed_by: list[Key] = []
     command: Command | None = None
     every: Span | None = None
     #: It begins when the response level is this one or a higher one.

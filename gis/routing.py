@@ -50,6 +50,10 @@ class _Stop:
     aside_m: float
 
 
+#: Many stops as columns: edge, share, metres aside.
+_Stops = tuple[Ints, Floats, Floats]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weighted:
     """The road graph under some closures: seconds of each arc, and the matrix of the fastest arcs."""
@@ -160,7 +164,7 @@ class Router:
         """Travel time from each of many places to one, by a single search backwards; infinite without a way."""
         target = self._stop(end)
         backwards = self.weighted(closed, slower).graph.T.tocsr()
-        return self._times(backwards, target, self._arrivals(target), starts, leaving=True)
+        return self._times(backwards, target, self._arrivals(target), self._snap(starts), leaving=True)
 
     def seconds_from(
         self,
@@ -172,20 +176,29 @@ class Router:
         """Travel time from one place to each of many, by a single search; infinite without a way."""
         origin = self._stop(start)
         graph = self.weighted(closed, slower).graph
-        return self._times(graph, origin, self._departures(origin), ends, leaving=False)
+        return self._times(graph, origin, self._departures(origin), self._snap(ends), leaving=False)
+
+    def seconds_among(self, starts: Sequence[XY], ends: Sequence[XY]) -> Floats:
+        """Travel times on open roads from each of many places to each of many, (len(starts), len(ends))."""
+        there = self._snap(ends)
+        rows = []
+        for start in starts:
+            origin = self._stop(start)
+            rows.append(self._times(self._open.graph, origin, self._departures(origin), there, leaving=False))
+        return np.array(rows).reshape(len(starts), len(ends))
 
     def _times(
         self,
         graph: csr_matrix,
         one: _Stop,
         doors: list[tuple[int, float]],
-        many: Sequence[XY],
+        many: _Stops,
         *,
         leaving: bool,
     ) -> Floats:
         """Seconds between one stop (with its ways in or out) and many places that are left or arrived at."""
         cost = dijkstra(_with_origin(graph, doors), indices=len(self.roads.node_xy))
-        edge, share, aside = self._snap(many)
+        edge, share, aside = many
         way, whole = self.roads.oneway[edge], self._seconds[edge]
         to_head = np.where(way >= 0, (1 - share) * whole if leaving else share * whole, np.inf)
         to_tail = np.where(way <= 0, share * whole if leaving else (1 - share) * whole, np.inf)
@@ -209,7 +222,7 @@ class Router:
         edge, share, aside = self._snap([place])
         return _Stop(int(edge[0]), float(share[0]), float(aside[0]))
 
-    def _snap(self, places: Sequence[XY]) -> tuple[Ints, Floats, Floats]:
+    def _snap(self, places: Sequence[XY]) -> _Stops:
         """(edge, share of it before the place, metres aside) of the nearest road to each place one can stop on."""
         spots = points(np.asarray(places, np.float64).reshape(-1, 2))
         rows = self._tree.nearest(spots)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,23 @@ from numpy.typing import NDArray
 from core.batch import FROM_GATEWAY, Batch, Quality
 from core.clock import SECOND_US
 from core.schema import WIRE_ID
-from iot import units
-from iot.codecs import senml
+from iot import units, wire
+from iot.codecs import gbt26875, hj212, senml, sl651
 from iot.codecs.frame import SANE_S, Block, Columns, Decoder, Parcel, Reason, Refusal
-from iot.kinds import ChannelDecl
+from iot.kinds import ChannelDecl, Format
 from iot.registry import Registry
+from iot.wire import IGNORED, UNKNOWN, WireTable
 
-#: Where a refused reading stood: frame, record, name.
-Place = tuple[int, int, str]
+#: Formats whose names are codes of a standard, looked up in `factors` of the device's kind.
+CODED: Mapping[str, Format] = {"hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651"}
 
 #: Formats that need no state of their own. Others are made by who wires the pipeline.
-DECODERS: Mapping[str, Decoder] = {"senml": senml.decode}
+DECODERS: Mapping[str, Decoder] = {
+    "senml": senml.decode,
+    "hj212": hj212.decode,
+    "gbt26875": gbt26875.decode,
+    "sl651": sl651.decode,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,16 @@ class Assembled:
     batch: Batch
     accepted: Sequence[int]
     refused: Mapping[int, list[Refusal]]
+
+
+class Place(NamedTuple):
+    """Where a reading stood and what stood there, for whoever has to mend it."""
+
+    frame: int
+    record: int
+    name: str
+    unit: str = ""
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,7 @@ class Assembler:
         self.registry = registry
         self.limits = limits
         self._decoders = decoders
-        self._points: dict[str, dict[str, int]] = {}
+        self._tables: dict[tuple[str, Format | None], WireTable] = {}
         channels = [channel.decl for channel in registry.channel_by_number.values()]
         self._units = _unit_codes(channels)
         size = max(registry.channel_by_number, default=0) + 1
@@ -115,17 +132,33 @@ class Assembler:
                     columns.counts.append(0)
             else:
                 decoder(parcel, columns)
-            points += map(self.points_of(parcel.gateway).get, columns.names[rows:], repeat(-1))
+            points += self._find(parcel, columns, rows)
             rows_of.append(len(columns) - rows)
             frames_of.append(columns.frame - frames)
         return _Work(self, parcels, columns, frames_of, rows_of).finish(points)
 
-    def points_of(self, gateway: str) -> dict[str, int]:
-        """What a gateway may name; made when it first speaks."""
-        points = self._points.get(gateway)
-        if points is None:
-            points = self._points[gateway] = self.registry.wire_points(gateway)
-        return points
+    def _find(self, parcel: Parcel, columns: Columns, first: int) -> Iterable[int]:
+        """Dense points of a parcel's rows; units and senses that only the registry knows are filled in."""
+        table = self.table_of(parcel)
+        names = columns.names[first:]
+        if table.strict:
+            return map(table.points.get, names, repeat(UNKNOWN))
+        for row, name in enumerate(names, first):
+            if name in table.inverted:
+                columns.values[row] = 1.0 - columns.values[row]
+            if name in table.units:
+                columns.units[row] = table.units[name]
+        return table.find(names)
+
+    def table_of(self, parcel: Parcel) -> WireTable:
+        """What a gateway may name in this format; made when it first speaks."""
+        form = CODED.get(parcel.source)
+        table = self._tables.get((parcel.gateway, form))
+        if table is None:
+            registry, gateway = self.registry, parcel.gateway
+            table = wire.coded(registry, gateway, form) if form else wire.named(registry, gateway)
+            self._tables[gateway, form] = table
+        return table
 
     def unit_codes(self, names: Sequence[str]) -> NDArray[np.int16]:
         """Columns of the conversion tables; unknown units lead to the last one, which converts nothing."""
@@ -140,16 +173,6 @@ class Assembler:
 
     def outside(self, value: NDArray[np.float64], channel: NDArray[np.int16]) -> NDArray[np.bool_]:
         return (value < self._low[channel]) | (value > self._high[channel])
-
-    def why_unknown(self, gateway: str, name: str) -> tuple[Reason, str]:
-        """Why a name leads to no point, in the order in which somebody would look."""
-        device, _, channel = name.rpartition("/")
-        if not WIRE_ID.fullmatch(device) or not WIRE_ID.fullmatch(channel):
-            return Reason.BAD_NAME, name
-        if gateway not in self.registry.gateways:
-            return Reason.UNKNOWN_GATEWAY, gateway
-        known = any(each.wire_name == device for each in self.registry.devices_of(gateway))
-        return Reason.UNKNOWN_CHANNEL if known else Reason.UNKNOWN_DEVICE, name
 
 
 def conversions(decl: ChannelDecl) -> dict[str, units.Conversion]:
@@ -189,6 +212,7 @@ class _Work:
         self.rows_of = np.array(rows_of, np.int64)
         self.first_frame = np.cumsum([0, *frames_of])
         self.refused: dict[int, list[Refusal]] = {}
+        self.strangers: set[tuple[int, str]] = set()
 
     def finish(self, points: list[int]) -> Assembled:
         for refusal in self.columns.refused:
@@ -229,8 +253,8 @@ class _Work:
     def block(self, block: Block) -> Rows:
         """The rows of a frame that came as columns."""
         parcel = self.parcel_of(block.frame)
-        names = self.assembler.points_of(self.parcels[parcel].gateway)
-        of_name = np.array([names.get(name, -1) for name in block.names], np.int32)
+        points = self.assembler.table_of(self.parcels[parcel]).points
+        of_name = np.array([points.get(name, UNKNOWN) for name in block.names], np.int32)
         n = len(block.codes)
         return Rows(
             of_name[block.codes],
@@ -249,7 +273,7 @@ class _Work:
     # -- refusing ----------------------------------------------------------------------------------------
 
     def screened(self, rows: Rows, place: Callable[[int], Place]) -> Rows:
-        """The rows that can be readings; the others are refused by name."""
+        """The rows that can be readings; the others are refused by name, or left out when nobody wants them."""
         limits = self.assembler.limits
         age_s = (self.received_us[rows.parcel] - rows.time_us) / SECOND_US
         old = age_s > limits.refuse_older_s
@@ -259,23 +283,41 @@ class _Work:
         good = (rows.point >= 0) & rows.unit_ok & np.isfinite(rows.value) & ~ahead & ~old
         if good.all():
             return rows
-        for row in np.flatnonzero(~good).tolist():
-            frame, record, name = place(row)
+        for row in np.flatnonzero(~good & (rows.point != IGNORED)).tolist():
+            where = place(row)
             if rows.point[row] < 0:
-                reason, told = self.assembler.why_unknown(self.parcels[rows.parcel[row]].gateway, name)
+                self.refuse_unknown(where)
             elif not rows.unit_ok[row]:
                 accepted = conversions(self.decl_of(rows, row))
-                told = f"{name}: {self.columns.units[row]}; known are {', '.join(filter(None, accepted))}"
-                reason = Reason.UNKNOWN_UNIT
+                told = f"{where.name}: {where.unit}; known are {', '.join(filter(None, accepted))}"
+                self.refuse(where.frame, where.record, Reason.UNKNOWN_UNIT, told)
             elif ahead[row] or old[row]:
-                told = f"{name} {-age_s[row]:+.0f} s from now"
                 reason = Reason.TOO_FAR_AHEAD if ahead[row] else Reason.TOO_OLD
-            elif place == self.place_of_row and row in self.columns.states:
-                reason, told = Reason.UNKNOWN_STATE, f"{name}={self.columns.states[row]}"
+                self.refuse(where.frame, where.record, reason, f"{where.name} {-age_s[row]:+.0f} s from now")
+            elif where.word:
+                self.refuse(where.frame, where.record, Reason.UNKNOWN_STATE, f"{where.name}={where.word}")
             else:
-                reason, told = Reason.NOT_A_NUMBER, f"{name} {rows.value[row]}"
-            self.refuse(frame, record, reason, told)
+                told = f"{where.name} {rows.value[row]}"
+                self.refuse(where.frame, where.record, Reason.NOT_A_NUMBER, told)
         return rows.take(good)
+
+    def refuse_unknown(self, where: Place) -> None:
+        """A name that leads nowhere: why, in the order in which somebody would look."""
+        parcel = self.parcels[self.parcel_of(where.frame)]
+        table = self.assembler.table_of(parcel)
+        device, _, channel = where.name.rpartition("/")
+        if table.strict and not (WIRE_ID.fullmatch(device) and WIRE_ID.fullmatch(channel)):
+            reason, told = Reason.BAD_NAME, where.name
+        elif parcel.gateway not in self.registry.gateways:
+            reason, told = Reason.UNKNOWN_GATEWAY, parcel.gateway
+        elif device in table.devices:
+            reason, told = Reason.UNKNOWN_CHANNEL, where.name
+        else:
+            reason, told = Reason.UNKNOWN_DEVICE, where.name
+            if not table.strict and (where.frame, device) in self.strangers:
+                return  # a frame full of codes of one device that we do not know is one refusal
+            self.strangers.add((where.frame, device))
+        self.refuse(where.frame, where.record, reason, told)
 
     def decl_of(self, rows: Rows, row: int) -> ChannelDecl:
         return self.registry.channel_by_number[int(self.registry.channel_of[rows.point[row]])].decl
@@ -293,8 +335,10 @@ class _Work:
         ends = self.row_ends
         frame = int(np.searchsorted(ends, row, "right"))
         within = row - (int(ends[frame - 1]) if frame else 0)
-        records = self.columns.skips.get(frame)
-        return frame, records[within] if records else within, self.columns.names[row]
+        columns = self.columns
+        records = columns.skips.get(frame)
+        record = records[within] if records else within
+        return Place(frame, record, columns.names[row], columns.units[row], columns.states.get(row, ""))
 
     @cached_property
     def row_ends(self) -> NDArray[np.int64]:
@@ -302,7 +346,7 @@ class _Work:
 
     @staticmethod
     def place_in_block(block: Block, row: int) -> Place:
-        return block.frame, row, block.names[int(block.codes[row])]
+        return Place(block.frame, row, block.names[int(block.codes[row])])
 
     # -- judging -----------------------------------------------------------------------------------------
 

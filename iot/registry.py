@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,17 @@ class Device:
     area: str = ""
     provenance: Provenance = "real"
     params: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def wire(self) -> Mapping[str, Any]:
+        """What the device says of its own wire: names, units, take (see `iot.wire`)."""
+        found = self.params.get("wire", {})
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def wire_names(self) -> list[str]:
+        """All names that it has on the wire, the registered one first."""
+        return [self.wire_name, *map(str, self.wire.get("names", ()))]
 
 
 class Registry:
@@ -152,7 +163,8 @@ class Registry:
         for device in self.devices_of(gateway):
             first = int(self._first[device.number])
             for slot, name in enumerate(self.kind_of(device).channels):
-                found[f"{device.wire_name}/{name}"] = first + slot
+                for wire_name in device.wire_names:
+                    found[f"{wire_name}/{name}"] = first + slot
         return found
 
 

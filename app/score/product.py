@@ -18,7 +18,7 @@ from events.citytime import CityTime
 from events.correlate import Fact, Group
 from events.engine import Engine, Row, fact_of, incident_id, load_model
 from events.moves import Does, Move
-from events.place import Flow
+from events.place import Flow, World
 from ingest.assemble import Assembler, Limits
 from iot import kinds
 from iot.codecs.frame import Parcel, Refusal
@@ -84,7 +84,7 @@ class Product:
     ) -> None:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
-        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), flow)
+        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), World(flow))
         self.alerts: dict[str, Row] = {}
         self.incidents: dict[str, SaidIncident] = {}
         self.operator_alarms: list[tuple[int, str]] = []

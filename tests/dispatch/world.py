@@ -21,7 +21,6 @@ from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import city, plans, store
 from dispatch.actions import Actions
-from dispatch.channels.app_feed import App
 from dispatch.desk import Desk, connect
 from dispatch.events_source import EventIncidents
 from dispatch.incident import Incident
@@ -199,7 +198,7 @@ async def world(database: Database, shipped: Domains, **settings: object) -> Asy
         zone=ZONE,
     )
     desk = Desk(database.dsn, actions, clock)
-    outbox = Outbox(database.dsn, {"app": App(database, clock)}, clock, np.random.default_rng(1))
+    outbox = Outbox(database.dsn, {}, clock, np.random.default_rng(1))
     async with await connect(database.dsn) as led, await plain_connect(database.dsn) as writing:
         table = ReadingsTable(86_400.0)
         await table.prepare(writing, "off")

@@ -220,6 +220,8 @@ class Expect(Declared):
     """What counts as right. Said incidents that belong to none of these are false."""
 
     incidents: list[Expected] = []
+    #: Causes whose further incidents are no mistake: a storm floods more than one road.
+    more: list[Key] = []
     #: More operator alarms than this in any 10 minutes is too many.
     alarms_10min: Annotated[int, Field(ge=0)] | None = None
     #: Readings that must not have been lost, as a share of those that were said.
@@ -271,6 +273,9 @@ def read(path: Path) -> Scenario:
                     ("expect", "incidents", row, "cause"), f"no action has this name; known: {known}"
                 )
             )
+    for row, name in enumerate(found.expect.more):
+        if name not in found.names:
+            wrong.append(document.mistake(("expect", "more", row), "no action has this name"))
     for row, action in enumerate(found.actions):
         if action.at >= found.lasts:
             wrong.append(document.mistake(("actions", row, "at"), "lies behind the end of the scenario"))

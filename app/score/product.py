@@ -11,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.batch import Batch
-from core.clock import SECOND_US
+from core.clock import HOUR_US, SECOND_US
 from core.domains import Domains
 from events.citytime import CityTime
 from events.correlate import Fact, Group
 from events.engine import Engine, Row, fact_of, incident_id, load_model
 from events.moves import Does, Move
-from events.place import Flow, World
+from events.place import NOWHERE, World
 from ingest.assemble import Assembler, Limits
 from iot import kinds
 from iot.codecs.frame import Parcel, Refusal
@@ -26,6 +29,7 @@ from iot.kinds import Catalogue, Channel
 from iot.readings import Logged
 from iot.registry import Device, Gateway, Registry, build
 from iot.registry_store import DeviceRow
+from iot.views import Hours
 from simulators.fleet import Wire
 
 
@@ -79,12 +83,12 @@ class Product:
         rows: Iterable[DeviceRow],
         zone: ZoneInfo,
         *,
-        flow: Flow | None = None,
+        around: World = NOWHERE,
         linger_s: float = 600.0,
     ) -> None:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
-        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), World(flow))
+        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), around)
         self.alerts: dict[str, Row] = {}
         self.incidents: dict[str, SaidIncident] = {}
         self.operator_alarms: list[tuple[int, str]] = []
@@ -92,6 +96,20 @@ class Product:
         self._assembler = Assembler(self.registry, Limits())
         self._linger_us = round(linger_s * SECOND_US)
         self._by_key: dict[tuple[str, str, int], str] = {}
+
+    def learn(self, history: Iterable[tuple[str, str, NDArray[np.int64], NDArray[np.float64]]]) -> None:
+        """What was usual, from (device, channel, times, values) as `Scene.history` gives them."""
+        points = self.engine.usual_points()
+        wanted = {(int(self.registry.device_of[p]), int(self.registry.channel_of[p])) for p in points}
+        parts = []
+        for device, channel, times, values in history:
+            found = self.registry.devices.get(device)
+            number = self.registry.channel(found, channel) if found else None
+            if found and number and (found.number, number.number) in wanted:
+                parts.append(_hours(found.number, number.number, times, values))
+        if parts:
+            columns = [np.concatenate([part[n] for part in parts]) for n in range(7)]
+            self.engine.learn(points, Hours(*columns))
 
     # -- what comes in ---------------------------------------------------------------------------------------
 
@@ -235,6 +253,20 @@ class Product:
         """When something newly asked a person: incidents, and alerts that belong to none (DESIGN §6.2)."""
         owned = {fact for said in self.incidents.values() for fact in said.facts}
         return sorted(at for at, id_ in self.operator_alarms if id_ not in owned)
+
+
+def _hours(
+    device: int, channel: int, times: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.generic], ...]:
+    """Columns of `Hours` of one point."""
+    bucket = times // HOUR_US
+    first = np.flatnonzero(np.concatenate(([True], np.diff(bucket) != 0)))
+    n = np.diff(np.append(first, len(times)))
+    return (
+        np.full(len(first), device, np.int32), np.full(len(first), channel, np.int16), bucket[first] * HOUR_US,
+        np.add.reduceat(values, first) / n, np.minimum.reduceat(values, first), np.maximum.reduceat(values, first),
+        n.astype(np.int32),
+    )  # fmt: skip
 
 
 def registry_of(rows: Iterable[DeviceRow], catalogue: Catalogue) -> Registry:

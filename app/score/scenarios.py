@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from app.pipes import Pipes
 from app.score import baselines, grouping
 from app.score.baselines import Alerts
 from app.score.grouping import Labels
@@ -15,13 +16,14 @@ from app.score.product import Product, SaidIncident
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.correlate import Fact
-from events.place import METRES_A_DEGREE, Place
+from events.place import METRES_A_DEGREE, NOWHERE, Place
+from events.place import World as Around
 from gis.city import City
-from simulators.parts import NOBODY
+from simulators.parts import NOBODY, action_of
 from simulators.places import Spot, metres
 from simulators.scenario import Expected, Scenario
 from simulators.scene import Scene
-from simulators.world import World
+from simulators.world import FactTold, World
 
 #: An incident may stand this long before its cause was logged: ticks and clocks.
 EARLY_US = 60 * SECOND_US
@@ -77,10 +79,11 @@ class Run:
             told = self.world.told.get(cause)
             if told is None:
                 continue
+            free = [said for said in self.live_incidents if said.id not in used]
             fits = sorted(
-                (said for said in self.live_incidents if said.id not in used and _fits(said, expected, told.from_us, told.spot)),
+                (said for said in free if _fits(said, expected, told.from_us, told.spot)),
                 key=lambda said: said.opened_us,
-            )  # fmt: skip
+            )
             if fits:
                 used.add(fits[0].id)
             found.append(Match(expected, cause, told.from_us, told.spot, fits[0] if fits else None))
@@ -88,15 +91,20 @@ class Run:
 
     @cached_property
     def false(self) -> list[SaidIncident]:
-        """Said incidents that nothing in the script is to blame for."""
+        """Said incidents that are nobody's, or of something that is no incident."""
+        expected = self.scenario.expect
+        fine = {
+            self.scenario.names[name]
+            for name in (*expected.more, *(each.cause for each in expected.incidents))
+        }
         right = {match.said.id for match in self.matches if match.said}
         return [
-            said for said in self.live_incidents if said.id not in right and self.cause_of(said) == NOBODY
+            said for said in self.live_incidents if said.id not in right and self.cause_of(said) not in fine
         ]
 
     def cause_of(self, said: SaidIncident) -> int:
         """The action that most of an incident's alerts are due to."""
-        causes = [self.truth_of(fact) for fact in said.facts if fact in self.product.alerts]
+        causes = [action_of(self.truth_of(fact)) for fact in said.facts if fact in self.product.alerts]
         return max(set(causes), key=causes.count) if causes else NOBODY
 
     def truth_of(self, alert: str) -> int:
@@ -151,11 +159,12 @@ def run(
     tell: Callable[[float], None] | None = None,
 ) -> Run:
     """Play a scenario to its end on a virtual clock. Close `Run.world` when done with it."""
-    del city
     world = World(scene, scenario, seed=seed)
-    product = Product(
-        domains, [row for row in scene.rows() if row.id in {d.id for d in world.devices}], scene.zone
-    )
+    mine = {device.id for device in world.devices}
+    rows = [row for row in scene.rows() if row.id in mine]
+    around = Around(Pipes(city)) if city is not None else NOWHERE
+    product = Product(domains, rows, scene.zone, around=around)
+    product.learn(scene.history(world.begun_us))
     ticks = 0
     while world.now_us < world.ends_us:
         before = world.now_us
@@ -169,10 +178,7 @@ def run(
     return Run(scenario, world.seed, world, product)
 
 
-def _fact(told: object) -> Fact:
-    from simulators.world import FactTold
-
-    assert isinstance(told, FactTold)
+def _fact(told: FactTold) -> Fact:
     spot = told.spot
     place = Place(spot.lon, spot.lat, "", spot.asset, spot.zone, spot.area)
     return Fact(told.id, told.what, place, told.at_us, told.until_us, speaker=told.id)

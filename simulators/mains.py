@@ -74,7 +74,7 @@ class Mains:
             self._draw(spot, action.flow_m3h)
         elif isinstance(action, acts.PumpTrip):
             spot = next(plant for plant in self._places.plants if plant.link.startswith("WP"))
-            self.supply.model.close_link(spot.link)
+            self.supply.stopped.add(spot.link)
         elif isinstance(action, acts.Demand):
             spot = Spot("", 0, 0)
             self.supply.extra = action.factor
@@ -92,6 +92,7 @@ class Mains:
         if cause in self._chosen:
             self.supply.repair(spot.asset)
         elif spot.link.startswith("WP"):
+            self.supply.stopped.discard(spot.link)
             self.supply.model.close_link(spot.link, closed=False)
         elif spot.node:
             self.supply.model.set_emitter(spot.node, 0.0)

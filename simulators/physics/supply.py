@@ -27,6 +27,15 @@ PRESSURE_NOISE_MPA = 0.0008
 FLOW_NOISE = 0.004
 
 
+#: Links whose id begins so are pumps.
+PUMP = "WP-"
+
+
+def pump_speed(factor: float) -> float:
+    """Pumps follow the demand, as the works' control would have it: slower at night (ours)."""
+    return 0.86 + 0.14 * min(max((factor - 0.3) / 0.9, 0.0), 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Gauge:
     """Where a device measures: the pressure (MPa) at a node, or the flow (m³/h) through a link."""
@@ -53,6 +62,8 @@ class Supply:
         self._node = np.array([model.node[gauge.node] for gauge in gauges if gauge.node], np.intp)
         self._link = np.array([model.link[gauge.link] for gauge in gauges if gauge.link], np.intp)
         self._sign = np.array([gauge.sign for gauge in gauges], np.float64)
+        self.stopped: set[str] = set()
+        self._pumps = [link for link in model.link_ids if link.startswith(PUMP)]
         self._calm = np.array([self._solve(float(factor)) for factor in GRID])
         self.now: Floats = self._calm[len(GRID) // 2]
         self.extra = 1.0  # what people use beyond a calm day
@@ -61,6 +72,11 @@ class Supply:
 
     def _solve(self, factor: float) -> Floats:
         self.model.set_pattern(self._pattern, factor)
+        for pump in self._pumps:
+            if pump in self.stopped:
+                self.model.close_link(pump)
+            else:
+                self.model.set_setting(pump, pump_speed(factor))
         solved = self.model.advance(STEP_S)
         self.pressure_mpa = solved.pressure_mpa
         value = np.empty(len(self.gauges))

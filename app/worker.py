@@ -15,10 +15,12 @@ import psycopg
 from app.auth import Auth
 from app.declared import Declared
 from app.keeper import Keeper
+from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
 from core.clock import SECOND_US, Clock, to_datetime
 from core.db import Connection, Database, connect
+from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
@@ -101,6 +103,7 @@ class Worker(News):
                 tasks.create_task(self.engine.run())
                 tasks.create_task(self.desk.run())
                 tasks.create_task(self.outbox.run())
+                tasks.create_task(self._vitals())
                 tasks.create_task(self._tidy())
                 tasks.create_task(self.bell.run())
                 tasks.create_task(self._heartbeat().beat_for_ever())
@@ -188,6 +191,23 @@ class Worker(News):
             if aggregates.due or now_s - flushed_s > FLUSH_S:
                 await aggregates.flush(connection)
                 flushed_s = now_s
+
+    async def _vitals(self) -> None:
+        """Vital signs, computed in this one place; after any loss of the database begun anew."""
+        while True:
+            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry)
+            try:
+                feed = await clerk.start()
+                self.feeds.append(feed)
+                self.keeper.changed.append(clerk.use)
+                try:
+                    await clerk.run(feed)
+                finally:
+                    self.feeds.remove(feed)
+                    self.keeper.changed.remove(clerk.use)
+            except (psycopg.OperationalError, Unavailable) as away:
+                self.log.warning("vital signs wait for the database", error=str(away).strip())
+                await asyncio.sleep(1.0)
 
     async def _tidy(self) -> None:
         """Forget what nobody needs any more, and make tomorrow's partition today."""

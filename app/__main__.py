@@ -21,6 +21,8 @@ COMMANDS = {
     "doctor": "status",
     "user": "users",
     "reset": "run",
+    "score": "score",
+    "simulate": "simulate",
 }
 
 

@@ -66,6 +66,7 @@ class World:
         self.now_us = self.begun_us
         self.told: dict[int, Told] = {}
         self.said = 0
+        self.heard: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self.devices = [device for device in scene.devices if self._wanted(device)]
         self._places = scene.places
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
@@ -118,6 +119,8 @@ class World:
         for fleet in self._fleets:
             samples += fleet.emit(before, self.now_us)
         self.said += len(samples)
+        for sample in samples:
+            self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
         wires = packs(self.hardware.apply(samples), self._gateway_of)
         return self.network.carry(wires, dt_s)
 

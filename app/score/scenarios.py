@@ -64,6 +64,8 @@ class Run:
     seed: int
     world: World
     product: Product
+    #: Point → what it said, (time µs, value), for pictures.
+    heard: dict[str, list[tuple[int, float]]]
 
     @cached_property
     def live_incidents(self) -> list[SaidIncident]:
@@ -175,7 +177,7 @@ def run(
         ticks += 1
         if tell is not None and ticks % 100 == 0:
             tell((world.now_us - world.begun_us) / (world.ends_us - world.begun_us))
-    return Run(scenario, world.seed, world, product)
+    return Run(scenario, world.seed, world, product, world.heard)
 
 
 def _fact(told: FactTold) -> Fact:

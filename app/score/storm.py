@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy as np
 from app.score import baselines, grouping
 from app.score.baselines import Alerts
 from app.score.grouping import Labels
+from app.score.product import cpu_s
 from app.score.scenarios import busiest
 from core.clock import SECOND_US
 from events.correlate import Correlator, Fact
@@ -97,7 +97,7 @@ def correlate(storm: Storm, types: Mapping[str, Kind]) -> Night:
     correlator = Correlator(types.values(), World(Drains(storm), lambda _place, _time: storm.wind_to_rad))
     told = facts(storm)
     alarms: list[int] = []
-    begun = time.process_time()
+    begun = cpu_s()
     for fact in told:
         for group in correlator.add(fact):
             if (
@@ -107,7 +107,7 @@ def correlate(storm: Storm, types: Mapping[str, Kind]) -> Night:
             ):
                 group.incident = f"{group.type}/{fact.id}"
                 alarms.append(fact.onset_us)
-    spent = time.process_time() - begun
+    spent = cpu_s() - begun
     said = np.full(len(told), -1, np.int64)
     names: dict[str, int] = {}
     for row, fact in enumerate(told):

@@ -22,6 +22,8 @@ COMMANDS = {
     "user": "users",
     "plan": "plan",
     "reset": "run",
+    "score": "score",
+    "simulate": "simulate",
 }
 
 

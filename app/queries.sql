@@ -52,3 +52,9 @@ DELETE FROM sign_in_failures WHERE account = %(account)s OR at < %(before)s
 
 -- name: gateway_secret
 SELECT id, secret_hash FROM gateways WHERE id = %(id)s
+
+-- name: count_load
+-- What the store holds of a load run (app/loading.py).
+SELECT count(*) AS stored
+FROM readings r JOIN devices d ON d.number = r.device
+WHERE d.id LIKE 'load-%%' AND r.time >= %(begin)s AND r.time < %(end)s

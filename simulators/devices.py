@@ -208,6 +208,20 @@ def _flood(places: Places) -> Iterator[Device]:
         yield Device(
             f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, "simulated", role, params
         )
+    for number, spot in enumerate(places.low_points[8:12], 11):
+        depth = Stream(0.0, slow=0.3, fast=0.2, low=0.0, resolution=1.0)
+        says = of(Say("depth", depth, 5 * MINUTE_US, deadband=2.0))
+        params = {"close_depth_cm": 25}
+        yield Device(
+            f"fl-street-{number:02d}",
+            "fl_street_depth",
+            spot,
+            gateway,
+            says,
+            number,
+            role="road",
+            params=params,
+        )
     for number, spot in enumerate(places.rain_stations, 1):
         windows = (("rain_5m", 5 * MINUTE_US), ("rain_1h", HOUR_US), ("rain_24h", 24 * HOUR_US))
         says = tuple(

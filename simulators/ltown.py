@@ -262,6 +262,7 @@ class Pipework:
     tail: NDArray[np.intp]
     head: NDArray[np.intp]
     between_m: Floats  # of nodes
+    nodes: dict[str, int]
 
     @classmethod
     def of(cls, inp: str) -> Pipework:
@@ -271,7 +272,7 @@ class Pipework:
         tail, head = (np.array([nodes[row[end]] for row in rows], np.intp) for end in (1, 2))
         length = np.array([float(row[3]) for row in rows])
         graph = coo_matrix((length, (tail, head)), shape=(len(nodes), len(nodes))).tocsr()
-        return cls(tuple(row[0] for row in rows), length, tail, head, dijkstra(graph, directed=False))
+        return cls(tuple(row[0] for row in rows), length, tail, head, dijkstra(graph, directed=False), nodes)
 
     def metres(self, one: str, other: str) -> float:
         """Centre to centre along the pipes."""

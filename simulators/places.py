@@ -53,7 +53,8 @@ class Places:
     """Spots by what they are good for. `inp` is the supply model (EPANET text); `pattern` its demand pattern.
 
     `pilot` is the DMA whose inlets are metered by the model and in which `burst` (a pipe) breaks. `drain_chain` are
-    manholes one below the other, `gas_cluster` and `well_cluster` valves and manholes around one place.
+    manholes one below the other, `pipes` those that may break (without street names), `gas_cluster` and
+    `well_cluster` valves and manholes around one place.
     """
 
     inp: str
@@ -79,4 +80,5 @@ class Places:
     drain_chain: Spots = ()
     gas_cluster: Spots = ()
     well_cluster: Spots = ()
+    pipes: Spots = ()
     depots: tuple[Depot, ...] = ()

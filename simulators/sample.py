@@ -57,6 +57,7 @@ def places_of(city: City) -> Places:
         drain_chain=chooser.drain_chain(8),
         gas_cluster=(cluster := chooser.gas_cluster(5)),
         well_cluster=chooser.near(catchment, cluster[0], 3),
+        pipes=chooser.pipes(),
         depots=tuple(
             Depot(chooser.spot(asset), str(asset.attributes["service"])) for asset in city.of_kind("depot")
         ),
@@ -222,6 +223,26 @@ class _Chooser:
                 other = int(water.pipes.head[pipe] + water.pipes.tail[pipe] - row)
                 found.append(replace(self.spot(asset), node=water.nodes.id[other], link=water.pipes.id[pipe]))
         return self.supplied(tuple(found))
+
+    def pipes(self) -> Spots:
+        """Every distribution pipe that is long enough to break in its middle."""
+        water = self.city.water
+        rows = np.flatnonzero(
+            (np.array(water.pipes.role) == "distribution") & (water.pipes.length_m >= SHORTEST_M)
+        )
+        middles = np.array(
+            [water.pipes.lines.at(row, water.pipes.length_m[row] / 2) for row in rows.tolist()]
+        )
+        areas = self.city.area_ids(middles)
+        return tuple(
+            Spot(
+                water.pipes.id[row], lon, lat, water.districts[water.pipes.zone[row]].id, area,
+                link=water.pipes.id[row],
+            )
+            for row, area, (lon, lat) in zip(
+                rows.tolist(), areas, self.city.plane.lonlats(middles).tolist(), strict=True
+            )
+        )  # fmt: skip
 
     def hydrants(self) -> Spots:
         nodes = dict(zip(self.city.water.hydrants.id, self.city.water.hydrants.node.tolist(), strict=True))

@@ -33,6 +33,7 @@ History = tuple[str, str, NDArray[np.int64], NDArray[np.float64]]
 HOURLY_US = 35 * DAY_US
 DENSE_US = 3 * DAY_US
 DENSE_STEP_US = 5 * MINUTE_US
+HALF_HOUR_US = HOUR_US // 2
 #: Rain of the calm streams ends this long before now: the play brings its own.
 DRY_US = 40 * HOUR_US
 SHOWER = Stream(shower=9.0, memory_us=3 * HOUR_US, resolution=0.1)
@@ -168,12 +169,13 @@ class Scene:
     def _recorded_history(
         self, source: Recorded, times: NDArray[np.int64], now_us: int, offset_us: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Means over each step of `times`; a step without a recording has no value."""
+        """Means over each hour and each 5 minutes; a step without a recording has no value."""
+        begins = np.where(times < dense_from(now_us), times - HALF_HOUR_US, times)
         at, value = self.tape(source.tape).between(
-            source.device, source.channel, int(times[0]), now_us, offset_us
+            source.device, source.channel, int(begins[0]), now_us, offset_us
         )
         scale = 1e-6
-        step = np.searchsorted(times, at, side="right") - 1
+        step = np.searchsorted(begins, at, side="right") - 1
         count = np.bincount(step, minlength=len(times))
         total = np.bincount(step, value, len(times))
         there = count > 0
@@ -181,11 +183,21 @@ class Scene:
         return times[there], np.round(mean, 3)
 
 
+def dense_from(now_us: int) -> int:
+    """Where hours end and 5 minutes begin."""
+    return (now_us - DENSE_US) // HOUR_US * HOUR_US
+
+
 def history_times(now_us: int) -> NDArray[np.int64]:
-    """Whole hours from 35 to 3 days ago, then whole 5 minutes; the last one lies before now."""
-    dense_from = (now_us - DENSE_US) // HOUR_US * HOUR_US
-    hourly = np.arange(dense_from - (HOURLY_US - DENSE_US), dense_from, HOUR_US, dtype=np.int64)
-    dense = np.arange(dense_from, now_us, DENSE_STEP_US, dtype=np.int64)
+    """The middles of hours from 35 to 3 days ago, then whole 5 minutes; the last one lies before now.
+
+    The middle, because one value stands for its hour: at the beginning of a steep hour it would mislead.
+    """
+    dense_begin = dense_from(now_us)
+    hourly = (
+        np.arange(dense_begin - (HOURLY_US - DENSE_US), dense_begin, HOUR_US, dtype=np.int64) + HALF_HOUR_US
+    )
+    dense = np.arange(dense_begin, now_us, DENSE_STEP_US, dtype=np.int64)
     return np.concatenate([hourly, dense])
 
 

@@ -6,19 +6,22 @@ the writer does with moves and groups (`events.writer`) is done here on dictiona
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.batch import Batch
-from core.clock import SECOND_US
+from core.clock import HOUR_US, SECOND_US
 from core.domains import Domains
 from events.citytime import CityTime
 from events.correlate import Fact, Group
 from events.engine import Engine, Row, fact_of, incident_id, load_model
 from events.moves import Does, Move
-from events.place import Flow, World
+from events.place import NOWHERE, World
 from ingest.assemble import Assembler, Limits
 from iot import kinds
 from iot.codecs.frame import Parcel, Refusal
@@ -26,6 +29,7 @@ from iot.kinds import Catalogue, Channel
 from iot.readings import Logged
 from iot.registry import Device, Gateway, Registry, build
 from iot.registry_store import DeviceRow
+from iot.views import Hours
 from simulators.fleet import Wire
 
 
@@ -79,12 +83,12 @@ class Product:
         rows: Iterable[DeviceRow],
         zone: ZoneInfo,
         *,
-        flow: Flow | None = None,
+        around: World = NOWHERE,
         linger_s: float = 600.0,
     ) -> None:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
-        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), World(flow))
+        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), around)
         self.alerts: dict[str, Row] = {}
         self.incidents: dict[str, SaidIncident] = {}
         self.operator_alarms: list[tuple[int, str]] = []
@@ -93,11 +97,25 @@ class Product:
         self._linger_us = round(linger_s * SECOND_US)
         self._by_key: dict[tuple[str, str, int], str] = {}
 
+    def learn(self, history: Iterable[tuple[str, str, NDArray[np.int64], NDArray[np.float64]]]) -> None:
+        """What was usual, from (device, channel, times, values) as `Scene.history` gives them."""
+        points = self.engine.usual_points()
+        wanted = {(int(self.registry.device_of[p]), int(self.registry.channel_of[p])) for p in points}
+        parts = []
+        for device, channel, times, values in history:
+            found = self.registry.devices.get(device)
+            number = self.registry.channel(found, channel) if found else None
+            if found and number and (found.number, number.number) in wanted:
+                parts.append(_hours(found.number, number.number, times, values))
+        if parts:
+            columns = [np.concatenate([part[n] for part in parts]) for n in range(7)]
+            self.engine.learn(points, Hours(*columns))
+
     # -- what comes in ---------------------------------------------------------------------------------------
 
     def feed(self, wires: Iterable[Wire], now_us: int) -> None:
         """Frames that arrived at `now`, as one batch."""
-        begun = time.process_time()
+        begun = cpu_s()
         parcels = [
             Parcel(wire.gateway, "senml", [wire.payload], now_us, _NoReceipt())
             for wire in wires
@@ -108,7 +126,7 @@ class Product:
             self.counts.refused += sum(len(refused) for refused in assembled.refused.values())
             if len(assembled.batch):
                 self._take(assembled.batch, now_us)
-        self.counts.cpu_s += time.process_time() - begun
+        self.counts.cpu_s += cpu_s() - begun
 
     def _take(self, batch: Batch, now_us: int) -> None:
         self.counts.batches += 1
@@ -118,16 +136,16 @@ class Product:
 
     def tell(self, facts: Iterable[Fact], now_us: int) -> None:
         """Evidence that is no reading of ours: alerts of a prepared storm, reports of people."""
-        begun = time.process_time()
+        begun = cpu_s()
         touched: set[Group] = set()
         for fact in facts:
             touched |= self.engine.correlator.add(fact)
         self._incidents(touched, now_us)
-        self.counts.cpu_s += time.process_time() - begun
+        self.counts.cpu_s += cpu_s() - begun
 
     def tick(self, now_us: int) -> None:
         """Let time pass: detectors that wait for it, and incidents that have been clear for long enough."""
-        begun = time.process_time()
+        begun = cpu_s()
         self._moved(self.engine.advance(now_us), now_us)
         for said in self.incidents.values():
             if said.live and not said.standing and now_us - said.clear_us >= self._linger_us:
@@ -135,7 +153,7 @@ class Product:
                 group = self.engine.correlator.group(said.id)
                 if group is not None:
                     self.engine.correlator.close(group)
-        self.counts.cpu_s += time.process_time() - begun
+        self.counts.cpu_s += cpu_s() - begun
 
     # -- alerts ----------------------------------------------------------------------------------------------
 
@@ -235,6 +253,26 @@ class Product:
         """When something newly asked a person: incidents, and alerts that belong to none (DESIGN §6.2)."""
         owned = {fact for said in self.incidents.values() for fact in said.facts}
         return sorted(at for at, id_ in self.operator_alarms if id_ not in owned)
+
+
+def cpu_s() -> float:
+    """CPU time of this process."""
+    spent = os.times()
+    return spent.user + spent.system
+
+
+def _hours(
+    device: int, channel: int, times: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.generic], ...]:
+    """Columns of `Hours` of one point."""
+    bucket = times // HOUR_US
+    first = np.flatnonzero(np.concatenate(([True], np.diff(bucket) != 0)))
+    n = np.diff(np.append(first, len(times)))
+    return (
+        np.full(len(first), device, np.int32), np.full(len(first), channel, np.int16), bucket[first] * HOUR_US,
+        np.add.reduceat(values, first) / n, np.minimum.reduceat(values, first), np.maximum.reduceat(values, first),
+        n.astype(np.int32),
+    )  # fmt: skip
 
 
 def registry_of(rows: Iterable[DeviceRow], catalogue: Catalogue) -> Registry:

@@ -1,0 +1,149 @@
+"""What lies between the truth and the wire: sensors that fail, clocks that err, networks that lose and gather.
+
+Each fault has a label (device, kind, from, to) for scoring. Readings are changed after the physics and before the
+gateway packs them; frames are held, doubled and dumped between the gateway and the product.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from core.clock import DAY_US, HOUR_US, SECOND_US
+from simulators.fleet import Sample, Wire
+from simulators.scenario import Fault, GatewayOut
+
+#: Gilbert–Elliott: chance to fall into the bad state and to come back, each reading; bad readings are lost.
+FALL, RISE = 0.02, 0.10
+CST_US = 8 * HOUR_US
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A fault as the truth knows it. `to_us` 0: to the end."""
+
+    cause: int
+    device: str
+    kind: str
+    from_us: int
+    to_us: int
+
+
+@dataclass(slots=True)
+class _Broken:
+    fault: Fault
+    cause: int
+    since_us: int
+    held: dict[str, float] = field(default_factory=dict)
+    lost: bool = False
+
+
+class Hardware:
+    """Faults of devices, applied to what they say."""
+
+    def __init__(self, devices: Sequence[str], seed: int) -> None:
+        self._devices = list(devices)
+        self._rng = np.random.default_rng([9, seed])
+        self._broken: dict[str, list[_Broken]] = {}
+        self.labels: list[Label] = []
+
+    def begin(self, fault: Fault, cause: int, now_us: int) -> list[str]:
+        """Break the devices that the fault names; their ids."""
+        chosen = [device for device in self._devices if fnmatchcase(device, fault.devices)][: fault.count]
+        for device in chosen:
+            self._broken.setdefault(device, []).append(_Broken(fault, cause, now_us))
+            self.labels.append(Label(cause, device, fault.kind, now_us, 0))
+        return chosen
+
+    def end(self, cause: int, now_us: int) -> None:
+        for device, broken in list(self._broken.items()):
+            self._broken[device] = [each for each in broken if each.cause != cause]
+        self.labels = [
+            replace(label, to_us=now_us) if label.cause == cause and not label.to_us else label
+            for label in self.labels
+        ]
+
+    def apply(self, samples: Iterable[Sample]) -> list[Sample]:
+        """What devices say, given what is wrong with them."""
+        said: list[Sample] = []
+        for sample in samples:
+            broken = self._broken.get(sample.device)
+            if not broken:
+                said.append(sample)
+                continue
+            told: Sample | None = sample
+            for each in broken:
+                told = self._through(told, each) if told is not None else None
+            if told is not None:
+                said.append(told)
+                if any(each.fault.kind == "duplicate" for each in broken):
+                    said.append(told)
+        return said
+
+    def _through(self, sample: Sample, broken: _Broken) -> Sample | None:
+        size, kind = broken.fault.size, broken.fault.kind
+        if kind == "stuck":
+            return sample._replace(value=broken.held.setdefault(sample.channel, sample.value))
+        if kind in ("bias", "spoof"):
+            return sample._replace(value=size if kind == "spoof" else sample.value + size)
+        if kind == "drift":
+            return sample._replace(value=sample.value + size * (sample.time_us - broken.since_us) / DAY_US)
+        if kind == "spikes":
+            hit = self._rng.random() < 0.02
+            return (
+                sample._replace(value=sample.value + float(self._rng.choice((-size, size))))
+                if hit
+                else sample
+            )
+        if kind == "clock":
+            return sample._replace(time_us=sample.time_us + (round(size * SECOND_US) or CST_US))
+        if kind == "dropout":
+            broken.lost = self._rng.random() < (1 - RISE if broken.lost else FALL)
+            return None if broken.lost else sample
+        return None if kind == "silent" else sample
+
+
+@dataclass(slots=True)
+class _Line:
+    """One gateway's way to the product."""
+
+    held: deque[Wire] = field(default_factory=deque)
+    down: bool = False
+    dump_per_s: float = 30.0
+
+
+class Network:
+    """Frames on their way: at once, or held while a gateway is cut off and dumped, oldest first, among live ones."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+
+    def begin(self, outage: GatewayOut) -> None:
+        line = self._lines.setdefault(outage.gateway, _Line())
+        line.down, line.dump_per_s = True, outage.dump_per_s
+
+    def end(self, gateway: str) -> None:
+        self._lines[gateway].down = False
+
+    def carry(self, wires: Iterable[Wire], dt_s: float) -> list[Wire]:
+        """What arrives now of what was sent now and before."""
+        arrived: list[Wire] = []
+        for wire in wires:
+            line = self._lines.get(wire.gateway)
+            if line is not None and line.down:
+                line.held.append(wire)
+            else:
+                arrived.append(wire)
+        for line in self._lines.values():
+            if not line.down:
+                many = min(len(line.held), max(1, round(line.dump_per_s * dt_s)))
+                arrived += [line.held.popleft() for _ in range(many)]
+        return arrived
+
+    @property
+    def held(self) -> int:
+        return sum(len(line.held) for line in self._lines.values())

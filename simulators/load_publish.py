@@ -1,0 +1,152 @@
+"""Load on the wire: many gateways publish SenML with QoS 1, and count what was acknowledged.
+
+Shapes: `constant`; `burst`, everything in the first tenth of the time; `reconnect-storm`, all gateways lose their
+connection in the middle for some seconds and come back at once with what they kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from core.clock import SECOND_US, SystemClock
+from simulators.publish import Broker
+
+AWAY_S = 3.0
+PATIENCE_S = 60.0
+CHANNEL = "pressure"
+#: Load is real work against a real endpoint: its durations are those of the machine.
+CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """rate: readings a second over all gateways; pack: readings a message."""
+
+    rate: float
+    gateways: int
+    seconds: float
+    shape: str
+    pack: int
+
+    @property
+    def messages(self) -> int:
+        """Of one gateway."""
+        return max(1, round(self.rate * self.seconds / self.gateways / self.pack))
+
+    def due_s(self, message: int) -> float:
+        """When a message of a gateway is sent."""
+        span = self.seconds * (0.1 if self.shape == "burst" else 1.0)
+        return span * message / self.messages
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one gateway sent and what was acknowledged, messages; and the slowest acknowledgement."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    slowest_s: float = 0.0
+    _at: dict[int, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def out(self, mid: int) -> None:
+        with self._lock:
+            self.sent += 1
+            self._at[mid] = CLOCK.monotonic_s()
+
+    def back(self, mid: int) -> None:
+        with self._lock:
+            begun = self._at.pop(mid, None)
+            self.acknowledged += 1
+            if begun is not None:
+                self.slowest_s = max(self.slowest_s, CLOCK.monotonic_s() - begun)
+
+
+def gateway_id(number: int) -> str:
+    return f"load-{number}"
+
+
+def device_id(gateway: int, number: int) -> str:
+    return f"load-{gateway}-{number}"
+
+
+def publish(plan: Plan, broker: Broker, begun_us: int) -> tuple[list[Tally], float]:
+    """Run it and wait for the acknowledgements; tallies, and seconds from the first message to the last answer.
+
+    Reading k of gateway g is of device `load-g-(k mod pack)` at `begun_us` + k ms: no key comes twice.
+    """
+    tallies = [Tally() for _ in range(plan.gateways)]
+    started = CLOCK.monotonic_s()
+    threads = [
+        threading.Thread(target=_gateway, args=(plan, broker, number, tally, begun_us))
+        for number, tally in enumerate(tallies)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tallies, CLOCK.monotonic_s() - started
+
+
+def _gateway(plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: int) -> None:
+    name = gateway_id(number)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+    client.username_pw_set(name, broker.secrets.get(name, ""))
+    client.max_queued_messages_set(0)
+    client.max_inflight_messages_set(1000)
+    client.reconnect_delay_set(1, 2)
+
+    def answered(
+        _client: mqtt.Client, _told: object, mid: int, _code: ReasonCode, _more: Properties | None
+    ) -> None:
+        tally.back(mid)
+
+    client.on_publish = answered
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    begun = CLOCK.monotonic_s()
+    for message in range(plan.messages):
+        _wait(begun + plan.due_s(message))
+        if plan.shape == "reconnect-storm" and message == plan.messages // 2:
+            client.disconnect()
+            threading.Timer(AWAY_S, client.reconnect).start()
+        topic = f"telemetry/{name}"
+        sent = client.publish(topic, pack(number, message, plan.pack, begun_us), qos=1)
+        tally.out(sent.mid)
+    end = CLOCK.monotonic_s() + PATIENCE_S
+    while tally.acknowledged < tally.sent and CLOCK.monotonic_s() < end:
+        _pause(0.01)
+    client.disconnect()
+    client.loop_stop()
+
+
+def _wait(until: float) -> None:
+    left = until - CLOCK.monotonic_s()
+    if left > 0:
+        _pause(left)
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def pack(gateway: int, message: int, readings: int, begun_us: int) -> bytes:
+    """One SenML pack; every reading has a time of its own."""
+    first = begun_us + message * readings * 1000
+    records: Sequence[dict[str, object]] = [
+        {
+            "n": f"{device_id(gateway, number)}/{CHANNEL}",
+            "t": (first + number * 1000) / SECOND_US,
+            "v": 0.3 + 0.001 * (number % 50),
+        }
+        for number in range(readings)
+    ]
+    return msgspec.json.encode(records)

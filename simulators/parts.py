@@ -1,0 +1,448 @@
+"""Parts of the city that a scenario acts upon: each steps its physics and says what devices show because of it.
+
+A part answers for devices by `plays`; `shown` takes what a device would show on a calm day and gives what it shows,
+with the row of the action that is to blame, -1 for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from core.clock import SECOND_US
+from simulators import scenario as acts
+from simulators.devices import Device
+from simulators.physics import fire, gas, plume, site
+from simulators.physics.gas import Chamber
+from simulators.physics.underpass import Underpass
+from simulators.places import Places, Spot, metres
+from simulators.scenario import Act
+
+NOBODY = -1
+#: One action may do harm at many places, and each is an incident of its own: labels above this carry the place.
+PLACES = 1000
+
+
+def label(cause: int, place: int) -> int:
+    """What is to blame at one of many places of an action; `action_of` gives the action back."""
+    return cause if cause == NOBODY else (cause + 1) * PLACES + place
+
+
+def action_of(label_: int) -> int:
+    return label_ // PLACES - 1 if label_ >= PLACES else label_
+
+
+Shown = tuple[float, int]
+
+
+class Part(Protocol):
+    """A piece of the city."""
+
+    def plays(self, device: Device, channel: str) -> bool: ...
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        """Act; where it happens. None: this action is not for this part."""
+
+    def end(self, cause: int, now_us: int) -> None: ...
+    def step(self, now_us: int, dt_s: float) -> None: ...
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown: ...
+
+
+@dataclass(slots=True)
+class Weather:
+    """Wind and rain that other parts feel. Rain has the Chicago shape with its peak at 0.4 of its time."""
+
+    wind_from_deg: float = 95.0
+    wind_ms: float = 2.2
+    rains: dict[int, tuple[int, float, float]] = field(default_factory=dict)  # cause → (begin, seconds, peak)
+    _turn: tuple[int, float, float, float] = (0, 1.0, 95.0, 95.0)
+
+    def plays(self, device: Device, channel: str) -> bool:
+        del device
+        return channel in ("wind_dir", "wind_speed")
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        if isinstance(action, acts.Wind):
+            self._turn = (now_us, max(action.turns, 1.0), self.wind_from_deg, action.from_deg)
+            self.wind_ms = action.speed_ms
+            return Spot("", 0, 0)
+        if isinstance(action, acts.Rain):
+            self.rains[cause] = (now_us, action.lasts or 3600.0, action.peak_mm_h)
+            return Spot("", 0, 0)
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        self.rains.pop(cause, None)
+
+    def step(self, now_us: int, dt_s: float) -> None:
+        del dt_s
+        begun, seconds, old, new = self._turn
+        share = min(1.0, (now_us - begun) / SECOND_US / seconds) if begun else 0.0
+        self.wind_from_deg = (old + ((new - old + 180) % 360 - 180) * share) % 360
+
+    def rain_mm_h(self, now_us: int) -> float:
+        return sum(
+            chicago(peak, (now_us - begun) / SECOND_US, seconds)
+            for begun, seconds, peak in self.rains.values()
+        )
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del device, now_us
+        wobble = (calm * 7) % 1 - 0.5
+        told = (
+            round(self.wind_from_deg + 12 * wobble) % 360
+            if channel == "wind_dir"
+            else self.wind_ms + 0.4 * wobble
+        )
+        return round(max(told, 0.0), 1), NOBODY
+
+
+def chicago(peak_mm_h: float, seconds: float, lasts_s: float, at: float = 0.4) -> float:
+    """Intensity of a storm of the Chicago shape (Keifer & Chu 1957): i = a · … of q = a / (t + b)^n, n = 0.7."""
+    if not 0 <= seconds < lasts_s:
+        return 0.0
+    away = (at * lasts_s - seconds) / at if seconds < at * lasts_s else (seconds - at * lasts_s) / (1 - at)
+    b, n = lasts_s / 12, 0.7
+    return float(peak_mm_h * ((1 - n) * away / b + 1) / (away / b + 1) ** (1 + n))
+
+
+@dataclass(slots=True)
+class Roads:
+    """Water on roads: underpasses with pumps, low points with inlets."""
+
+    weather: Weather
+    underpasses: Sequence[Spot]
+    low_points: Sequence[Spot]
+    pits: dict[str, Underpass] = field(default_factory=dict)
+    _causes: dict[str, int] = field(default_factory=dict)
+    _clogged: dict[int, list[str]] = field(default_factory=dict)
+    _fallen: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for spot in self.underpasses:
+            self.pits[spot.asset] = Underpass(catchment_m2=14_000.0)
+        for spot in self.low_points:
+            # inlets of a low point: a "pump" that is always on, a sump of a few m³
+            self.pits[spot.asset] = Underpass(
+                catchment_m2=9000.0, runoff=0.8, area_m2=350, spread_m=5000, sump_m3=3.0, sump_area_m2=3.0,
+                pumps=1, pump_m3s=0.16, in_sump_m3=0.5,
+            )  # fmt: skip
+
+    def plays(self, device: Device, channel: str) -> bool:
+        del channel
+        return device.kind in ("fl_underpass", "fl_street_depth", "fl_rain")
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        del now_us
+        if isinstance(action, acts.PowerLost):
+            spot = self.underpasses[action.underpass - 1]
+            self.pits[spot.asset].power_ok = False
+            self.pits[spot.asset].running = 0
+            self._causes[spot.asset] = cause
+            return spot
+        if isinstance(action, acts.Clog):
+            chosen = self.low_points[: action.points]
+            for spot in chosen:
+                self.pits[spot.asset].pump_m3s *= action.share
+                self._causes[spot.asset] = cause
+            self._clogged[cause] = [spot.asset for spot in chosen]
+            return chosen[0]
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        for asset in [asset for asset, row in self._causes.items() if row == cause]:
+            self.pits[asset].power_ok = True
+            if asset in self._clogged.get(cause, []):
+                self.pits[asset].pump_m3s = 0.16
+
+    def step(self, now_us: int, dt_s: float) -> None:
+        rain = self.weather.rain_mm_h(now_us)
+        for pit in self.pits.values():
+            pit.step(dt_s, rain)
+        self._fallen.append((now_us, rain * dt_s / 3600))
+        if len(self._fallen) > 4096 and self._fallen[1024][0] < now_us - 24 * 3600 * SECOND_US:
+            del self._fallen[:1024]
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        if device.kind == "fl_rain":
+            window = {"rain_5m": 300, "rain_1h": 3600, "rain_24h": 86_400}[channel] * SECOND_US
+            depth = sum(mm for at, mm in reversed(self._fallen) if at > now_us - window)
+            return round(depth, 1), min(self.weather.rains, default=NOBODY) if depth > 0.2 else NOBODY
+        pit = self.pits[device.spot.asset]
+        cause = self._causes.get(device.spot.asset, min(self.weather.rains, default=NOBODY))
+        shown = {
+            "depth": round(pit.depth_m * 100), "sump_level": round(pit.sump_level_m, 2), "pumps_running": pit.running,
+            "pumps_available": pit.available, "barrier_closed": pit.barrier_closed, "power_ok": pit.power_ok,
+        }  # fmt: skip
+        if channel not in shown:
+            return calm, NOBODY
+        wet = pit.depth_m > 0.01 or not pit.power_ok
+        place = list(self.pits).index(device.spot.asset)
+        return float(shown[channel]), label(cause, place) if wet else NOBODY
+
+
+@dataclass(slots=True)
+class Chain:
+    """Manholes one below the other. A closed drain turns those above it into one pool that rises."""
+
+    spots: Sequence[Spot]
+    pool_m2: float = 25.0
+    base_m3h: float = 72.0
+    _blocked: dict[int, int] = field(default_factory=dict)
+    _pumped: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _held_m3: float = 0.0
+    _depth_m: float = 0.26
+
+    def plays(self, device: Device, channel: str) -> bool:
+        del channel
+        return device.role == "chain"
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        del now_us
+        if isinstance(action, acts.Blockage):
+            self._blocked[cause] = action.below - 1
+            return self.spots[action.below - 1]
+        if isinstance(action, acts.Discharge):
+            self._pumped[cause] = (action.into - 1, action.flow_m3h)
+            return self.spots[action.into - 1]
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        self._blocked.pop(cause, None)
+        self._pumped.pop(cause, None)
+
+    def step(self, now_us: int, dt_s: float) -> None:
+        del now_us
+        if self._blocked:
+            self._held_m3 += self.base_m3h / 3600 * dt_s
+        else:
+            self._held_m3 = max(0.0, self._held_m3 - 0.05 * dt_s)
+
+    def _surface_m(self, last: int) -> float:
+        """Level of the pool above the blockage: it fills the lowest first."""
+        surface = self.spots[last].invert_m + self._depth_m
+        left = self._held_m3
+        for count in range(1, last + 2):
+            above = self.spots[last - count].invert_m if count <= last else float("inf")
+            room = max(0.0, above + self._depth_m - surface) * self.pool_m2 * count
+            if left <= room:
+                return surface + left / (self.pool_m2 * count)
+            left -= room
+            surface = above + self._depth_m
+        return surface
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del now_us
+        row = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
+        level, cause = self._level(row, calm if channel == "level" else 0.26)
+        if channel == "flow":
+            return round(calm * (level / 0.26) ** 1.6, 1), cause
+        if channel == "depth_below_cover":
+            spot = self.spots[row]
+            return round(spot.ground_m - spot.invert_m - level, 2), cause
+        return round(level, 2), cause
+
+    def _level(self, row: int, calm: float) -> Shown:
+        for cause, last in self._blocked.items():
+            surface = self._surface_m(last)
+            if row <= last:
+                risen = surface - self.spots[row].invert_m
+                return (risen, cause) if risen > calm + 0.02 else (calm, NOBODY)
+            return 0.35 * calm, cause
+        for cause, (into, flow) in self._pumped.items():
+            if row >= into:
+                return calm * ((self.base_m3h + flow) / self.base_m3h) ** 0.6, cause
+        return calm, NOBODY
+
+
+@dataclass(slots=True)
+class Gas:
+    """Leaks at the cluster of valves, and sewer gas."""
+
+    cluster: Sequence[Spot]
+    wells: Sequence[Spot]
+    _leaks: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _chambers: dict[str, Chamber] = field(default_factory=dict)
+    _bio: dict[int, tuple[str, int, float]] = field(default_factory=dict)
+    _last: int = NOBODY
+
+    def __post_init__(self) -> None:
+        middle = self.cluster[0]
+        for spot in (*self.cluster, *self.wells):
+            share, delay = gas.through_soil(max(metres(spot, middle), 4.0))
+            self._chambers[spot.asset] = Chamber(share=share, delay_s=delay)
+
+    def plays(self, device: Device, channel: str) -> bool:
+        return device.spot.asset in self._chambers and channel == "ch4_lel"
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        if isinstance(action, acts.GasLeak):
+            self._leaks[cause] = (now_us, gas.orifice_m3h(action.hole_mm, action.pressure_pa))
+            self._last = cause
+            return self.cluster[0]
+        if isinstance(action, acts.Biogas):
+            well = self.wells[action.well - 1]
+            self._bio[cause] = (well.asset, now_us, action.lel_pct)
+            return well
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        self._leaks.pop(cause, None)
+        self._bio.pop(cause, None)
+
+    def step(self, now_us: int, dt_s: float) -> None:
+        leak = sum(flow for _, flow in self._leaks.values())
+        since = min((begun for begun, _ in self._leaks.values()), default=now_us)
+        for chamber in self._chambers.values():
+            chamber.step(dt_s, leak, (now_us - since) / SECOND_US)
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del channel
+        lel = self._chambers[device.spot.asset].lel_pct
+        cause = self._last if lel > 1.0 else NOBODY
+        for row, (asset, begun, most) in self._bio.items():
+            if asset == device.spot.asset:
+                hours = (now_us - begun) / SECOND_US / 3600
+                lel += most * float(np.sin(np.pi * min(hours / 6, 1.0)) ** 2)
+                cause = row
+        return round(min(calm + lel, 100.0), 1), cause
+
+
+@dataclass(slots=True)
+class Sites:
+    """Construction sites: dust on the wind, noise, power; and haze over all."""
+
+    weather: Weather
+    sites: Sequence[Spot]
+    _dust: dict[int, tuple[Spot, float]] = field(default_factory=dict)
+    _haze: dict[int, float] = field(default_factory=dict)
+    _noise: dict[int, tuple[Spot, float, float]] = field(default_factory=dict)
+
+    def plays(self, device: Device, channel: str) -> bool:
+        if device.kind == "con_dust_noise":
+            return channel in ("pm10", "tsp", "pm25", "laeq_1m")
+        return (device.kind, channel) in (("con_power", "power_kw"), ("con_background", "pm10"))
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        del now_us
+        if isinstance(action, acts.Dust):
+            self._dust[cause] = (self.sites[action.site - 1], action.rate_gs)
+            return self.sites[action.site - 1]
+        if isinstance(action, acts.Haze):
+            self._haze[cause] = action.pm10
+            return Spot("", 0, 0)
+        if isinstance(action, acts.Noise):
+            self._noise[cause] = (self.sites[action.site - 1], action.sound_db, action.power_kw)
+            return self.sites[action.site - 1]
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        for running in (self._dust, self._haze, self._noise):
+            running.pop(cause, None)
+
+    def step(self, now_us: int, dt_s: float) -> None: ...
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del now_us
+        if channel == "laeq_1m":
+            return self._level(device, calm)
+        if channel == "power_kw":
+            for cause, (spot, _, power) in self._noise.items():
+                if spot.asset == device.spot.asset:
+                    return round(calm + power, 1), cause
+            return calm, NOBODY
+        factor = {"tsp": 1.8, "pm10": 1.0, "pm25": 0.35}[channel]
+        added, cause = 0.0, NOBODY
+        for row, (spot, rate) in self._dust.items():
+            here = rate * self._plume(spot, device.spot)
+            if here > 15:
+                cause = row
+            added += here
+        added += sum(self._haze.values())
+        if self._haze and cause == NOBODY:
+            cause = next(iter(self._haze))
+        return float(round(calm + factor * added)), cause
+
+    def _level(self, device: Device, calm: float) -> Shown:
+        for cause, (spot, power, _) in self._noise.items():
+            distance = 25.0 if spot.asset == device.spot.asset else metres(spot, device.spot)
+            level = site.together(calm, site.at_distance(power, distance))
+            if level > calm + 3:
+                return round(level, 1), cause
+        return calm, NOBODY
+
+    def _plume(self, source: Spot, monitor: Spot) -> float:
+        """µg/m³ for 1 g/s; the site's own monitor stands 40 m downwind of the work at most times."""
+        if source.asset == monitor.asset:
+            return 60.0 / max(self.weather.wind_ms, plume.CALM_MS)
+        east = (monitor.lon - source.lon) * 95_200.0
+        north = (monitor.lat - source.lat) * 111_320.0
+        weather = self.weather
+        level = plume.plume(
+            np.array([east]), np.array([north]), weather.wind_from_deg, weather.wind_ms, "D", smear_deg=8.0
+        )
+        return float(level[0])
+
+
+@dataclass(slots=True)
+class Fires:
+    """A fire in the first building, and detectors that alarm for nothing."""
+
+    building: Spot
+    seed: int
+    detectors: Sequence[str] = ()
+    _fire: dict[int, tuple[int, list[float]]] = field(default_factory=dict)
+    _false: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+
+    def plays(self, device: Device, channel: str) -> bool:
+        return device.kind == "fire_detector" and channel == "alarm"
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
+        if isinstance(action, acts.Fire):
+            radii = [1.5 + 2.2 * n for n in range(action.detectors)]
+            self._fire[cause] = (now_us, [fire.smoke_seconds(action.growth, 3.0, radius) for radius in radii])
+            return self.building
+        if isinstance(action, acts.Nuisance):
+            rng = np.random.default_rng([self.seed, cause])
+            spread = max(action.lasts, 60.0) * SECOND_US
+            self._false[cause] = [
+                (now_us + int(rng.uniform(0, spread)), str(rng.choice(self.detectors)))
+                for _ in range(action.count)
+            ]
+            return Spot("", 0, 0)
+        return None
+
+    def end(self, cause: int, now_us: int) -> None:
+        del now_us
+        self._fire.pop(cause, None)
+
+    def step(self, now_us: int, dt_s: float) -> None: ...
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del channel
+        for cause, (begun, seconds) in self._fire.items():
+            number = int(device.id.rpartition("-")[2]) if device.id.count("-") == 3 else 1
+            there = device.spot.asset == self.building.asset and number <= len(seconds)
+            if there and (now_us - begun) / SECOND_US >= seconds[number - 1]:
+                return 1.0, cause
+        for alarms in self._false.values():  # nobody is to blame: each stands alone
+            if any(name == device.id and 0 <= now_us - at < 120 * SECOND_US for at, name in alarms):
+                return 1.0, NOBODY
+        return calm, NOBODY
+
+
+def of(places: Places, roads: Sequence[Spot], detectors: Sequence[str], seed: int) -> list[Part]:
+    """The parts of a city; the supply has a file of its own."""
+    weather = Weather()
+    return [
+        weather, Roads(weather, places.underpasses, roads), Chain(places.drain_chain),
+        Gas(places.gas_cluster, places.well_cluster), Sites(weather, places.sites),
+        Fires(places.buildings[0], seed, detectors),
+    ]  # fmt: skip

@@ -177,7 +177,8 @@ class Sl651:
         missing = [number for number in range(1, message.total + 1) if number not in packets]
         if not missing:
             del self._reports[key]
-            first = replace(message, total=0, number=0, body=sl651.parse(packets[1]).body)
+            last = sl651.parse(packets[message.total])
+            first = replace(last, total=0, number=0, body=sl651.parse(packets[1]).body)
             confirm = sl651.encode(sl651.confirm(first, now_us, stay=self.stay(message.station)))
             whole = b"".join(packets[number] for number in range(1, message.total + 1))
             return Heard(whole, safe=confirm, station=message.station)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -24,7 +24,7 @@ from ingest.mqtt import Kind, Message, Packet, Run, Slicer
 from iot.codecs import senml
 from iot.codecs.frame import Parcel
 from tests.ingest.brokers import NAMES, broker, free_port
-from tests.ingest.house import House
+from tests.ingest.house import House, until
 from tests.iot.sample import NOW_US, stored_registry
 
 
@@ -59,12 +59,6 @@ async def running(link: BrokerLink) -> AsyncIterator[BrokerLink]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(what: Callable[[], bool], patience_s: float = 20.0) -> None:
-    async with asyncio.timeout(patience_s):
-        while not what():  # noqa: ASYNC110 - real brokers have no event to wait for
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

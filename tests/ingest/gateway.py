@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingest import mqtt
 from ingest.mqtt import Kind, Message, Packet
@@ -14,7 +14,10 @@ from tests.ingest.wire import Client
 
 @dataclass
 class Gateway:
-    """Publishes payload(n) for n = 0 … total-1 at `rate` a second, at most `window` unacknowledged."""
+    """Publishes payload(n) for n = 0 … total-1 at `rate` a second, at most `window` unacknowledged.
+
+    `twice`: every message goes out once more at QoS 0, as if it were resent.
+    """
 
     port: int
     name: str
@@ -22,6 +25,7 @@ class Gateway:
     total: int
     rate: float = 2000.0
     window: int = 500
+    twice: bool = False
     acknowledged: set[int] = field(default_factory=set)
     connections: int = 0
 
@@ -60,6 +64,8 @@ class Gateway:
         self.waiting[number] = n
         message = Message(f"telemetry/{self.name}", self.payload(n), 1)
         client.writer.write(mqtt.publish(message, version=mqtt.V311, number=number, dup=dup))
+        if self.twice:
+            client.writer.write(mqtt.publish(replace(message, qos=0), version=mqtt.V311))
 
     async def _send_all(self, client: Client) -> None:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,8 @@ from core.domains import Domains
 from core.settings import Settings
 from core.text import Texts
 from core.yamlfile import Mistake, Mistakes
+from dashboard.vitals import declare
+from dashboard.vitals.declare import Vital
 from dispatch import city as city_rules
 from dispatch import plans
 from dispatch.city import City
@@ -38,6 +40,7 @@ class Declared:
     catalogue: Catalogue
     model: Model
     plans: Plans
+    vitals: tuple[Vital, ...]
     city: City
     texts: Texts
     policy: Policy
@@ -65,7 +68,8 @@ def load(config: Path) -> Declared:
     texts = gather(lambda: text.load(homes))
     model = gather(lambda: load_model(found, catalogue, texts)) if found and catalogue and texts else None
     planned = gather(lambda: plans.load(found)) if found else None
+    signs = gather(lambda: declare.load(found, catalogue)) if found and catalogue else None
     city = gather(lambda: city_rules.load(read.zone))
-    if wrong or not (found and catalogue and texts and policies and model and planned and city):
+    if wrong or not (found and catalogue and texts and policies and model and planned and signs and city):
         raise Mistakes(wrong)
-    return Declared(read, found, catalogue, model, planned, city, texts, *policies)
+    return Declared(read, found, catalogue, model, planned, signs, city, texts, *policies)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import uvloop
 
 from app import declared, place
 from app.declared import Declared
@@ -37,13 +40,28 @@ async def sim(found: Declared, dsn: str, run: str) -> None:
 ROLES: dict[str, Job] = {"worker": worker, "web": web, "sim": sim}
 
 
-def serve(role: str, config: Path, run: str, parent: int | None) -> None:
+def serve(role: str, config: Path, run: str, parent: int | None, *, scene_restart: bool = False) -> None:
     """Run a role until SIGTERM, SIGINT, or the end of the pipe from its supervisor."""
-    import uvloop
-
+    if role not in (*ROLES, "prepare"):
+        print(f"unknown role {role}; known are {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201 - for the terminal
+        sys.exit(2)
     found = declared.load(config)
     log.configure(role, found.settings.log.level, found.settings.log.format)
-    uvloop.run(until_stopped(ROLES[role](found, place.dsn(found.settings), run), parent))
+    dsn = place.dsn(found.settings)
+    if role == "prepare":
+        from app.prepare import prepare
+
+        print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
+        return
+    uvloop.run(until_stopped(start(role, found, dsn, run), parent))
+
+
+async def start(role: str, found: Declared, dsn: str, run: str) -> None:
+    if not run:
+        from app.prepare import current_run
+
+        run = await current_run(dsn, SystemClock())
+    await ROLES[role](found, dsn, run)
 
 
 async def until_stopped(job: Awaitable[None], parent: int | None) -> None:

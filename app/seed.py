@@ -10,12 +10,13 @@ import numpy as np
 from app.auth import QUERIES, Auth, secret_hash
 from app.credentials import Credentials, ensure
 from app.declared import Declared
+from app.demo import Demo
 from core.batch import Batch
 from core.clock import Clock
 from core.db import Database, connect
+from core.role import QUERIES as CORE
 from dispatch import store as dispatch_store
 from iot import registry_store
-from iot.log import newest
 from iot.partitions import ReadingsTable
 from iot.readings import Mark, Store
 from iot.registry import Registry
@@ -44,15 +45,19 @@ class Seed:
     clock: Clock
     say: Callable[[str], None]
 
-    async def credentials(self, scene: Scene | None) -> Credentials:
+    async def is_new(self) -> bool:
+        """Nobody ran on this database before: a first start that was killed has no run and is done again."""
+        return not await self.database.fetch(CORE["current_run"])
+
+    async def credentials(self, demo: Demo | None) -> Credentials:
         """Users, gateways and their secrets; the file is written before the database knows them."""
-        rows = scene.gateways() if scene else []
+        rows = demo.scene.gateways() if demo else []
         found, _, _ = ensure(
             self.declared.settings.data, list(USERS), [TRIAL_GATEWAY, *(row.id for row in rows)]
         )
         auth = Auth(self.database, self.clock, self.declared.settings.web.session)
         known = {row["id"] for row in await self.database.fetch(QUERIES["list_users"])}
-        crew = next((row["id"] for row in scene.crews() if row.get("responder")), "") if scene else ""
+        crew = demo.responder() if demo else ""
         for user, (roles, name) in USERS.items():
             if user not in known:
                 own = crew if user == "responder" else ""
@@ -67,23 +72,21 @@ class Seed:
                 )  # fmt: skip
         return found
 
-    async def scene(self, scene: Scene) -> None:
+    async def scene(self, demo: Demo) -> None:
         """Devices, crews and departments of the scene."""
         now_us = self.clock.now_us()
         async with self.database.transaction() as connection:
-            await registry_store.put_devices(connection, scene.rows(), self.declared.catalogue, now_us)
-            await dispatch_store.put_departments(connection, scene.departments(), now_us)
-            await dispatch_store.put_crews(connection, scene.crews(), now_us)
-            await dispatch_store.put_duty_list(connection, scene.duties(), now_us)
+            await registry_store.put_devices(connection, demo.scene.rows(), self.declared.catalogue, now_us)
+            await dispatch_store.put_departments(connection, demo.scene.departments(), now_us)
+            await dispatch_store.put_crews(connection, demo.scene.crews(), now_us)
+            await dispatch_store.put_duty_list(connection, demo.scene.duties(), now_us)
 
     async def history(self, scene: Scene, now_us: int) -> int:
-        """Back-fill what the scene's devices said before now; the number of readings. Done once a database."""
+        """Back-fill what the scene's devices said before now; the number of readings."""
         settings = self.declared.settings
         async with await connect(self.database.dsn) as connection:
             table = ReadingsTable(settings.store.partition)
             await table.prepare(connection, settings.database.timescale)
-            if await newest(connection):
-                return 0
         self.say("back-filling the history of the scene")
         registry = await registry_store.load(self.database, self.declared.catalogue)
         store = Store(self.database.dsn, table, "seed", "seed")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from app import credentials
+import asyncio
+
 from app.declared import Declared
-from app.demo import scene_of
+from app.demo import demo_of
+from app.prepare import FOLDER
+from app.seed import Seed
+from app.supervise import tell
 from core.clock import Clock
 from core.db import Database
 from core.metrics import Metrics
@@ -13,28 +17,22 @@ from simulators.live import Live
 from simulators.orders_feed import OrdersFeed
 from simulators.publish import Broker
 
-FOLDER = "scene"
-
 
 async def play(declared: Declared, dsn: str, run: str, clock: Clock) -> None:
     """Play until cancelled. The database carries nothing but the heartbeat."""
-    import asyncio
-
     settings = declared.settings
-    known = credentials.load(settings.data)
-    scene = scene_of(settings)
-    assert scene is not None, "a scene that is off has no role"
-    host = "127.0.0.1" if settings.web.bind in ("0.0.0.0", "::") else settings.web.bind  # noqa: S104 - read, not bound
-    mqtt_host = settings.mqtt.host if settings.mqtt.mode == "external" else settings.mqtt.bind
-    orders = OrdersFeed(f"http://{host}:{settings.web.port}", "simulator", known.users["simulator"])
-    broker = Broker(
-        "127.0.0.1" if mqtt_host == "0.0.0.0" else mqtt_host,
-        settings.mqtt.port,
-        known.gateways,
-    )
-    live = Live(scene, broker, settings.data / FOLDER, clock, orders)
+    demo = await asyncio.to_thread(demo_of, settings)
+    assert demo is not None, "a scene that is off has no role"
     database = Database(dsn, 2)
     await database.open()
+    seed = Seed(declared, database, clock, tell)
+    known = await seed.credentials(demo)
+    await seed.scene(demo)
+    url = f"http://{reachable(settings.web.bind)}:{settings.web.port}"
+    orders = OrdersFeed(url, "simulator", known.users["simulator"])
+    mqtt = settings.mqtt
+    broker = Broker(mqtt.host if mqtt.mode == "external" else reachable(mqtt.bind), mqtt.port, known.gateways)
+    live = Live(demo.scene, broker, settings.data / FOLDER, clock, orders)
     beat = Heartbeat(database, clock, Metrics(), "sim", run, live.detail)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -42,3 +40,8 @@ async def play(declared: Declared, dsn: str, run: str, clock: Clock) -> None:
             tasks.create_task(beat.beat_for_ever())
     finally:
         await database.close()
+
+
+def reachable(bind: str) -> str:
+    """The address under which this machine reaches what listens on `bind`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound

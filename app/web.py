@@ -19,21 +19,18 @@ from core.clock import Clock
 from core.db import Database
 from core.errors import NotFound, Unavailable
 from core.http import Allow, Db, Json, Now, Open, install_errors
+from dashboard import api as dashboard_api
+from dashboard import dash_app, pages, theme
+from dashboard.api import mount_files
+from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
 from events.views import EventViews
 from gis import api as gis_api
-from gis.city import sample_city
 from gis.views import CityMap
 from ingest import http as telemetry
 from ingest.intake import Intake
 from iot import api as iot_api
-
-CSP = (
-    "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self' ws: wss:; worker-src 'self' blob:; font-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,11 @@ class Parts:
     keeper: Keeper
     follower: Follower
     intake: Intake
+    city_map: CityMap
+    screens: Screens
 
 
-def build(parts: Parts) -> FastAPI:
+async def build(parts: Parts) -> FastAPI:
     """The application of a process whose parts are open."""
     declared = parts.declared
     auth = Auth(parts.database, parts.clock, declared.settings.web.session)
@@ -64,30 +63,40 @@ def build(parts: Parts) -> FastAPI:
     add_status(app)
     add_rooms(app, parts)
     add_api_end(app)
+    city = declared.settings.city
+    screens = dash_app.build(app, declared.texts, city.language, city.name_zh)
     app.add_middleware(
         Identify, auth=auth, policy=declared.policy, paths=declared.paths,
         origins=frozenset(declared.settings.web.allowed_origins),
     )  # fmt: skip
-    app.add_middleware(SafeHeaders, csp={"Content-Security-Policy": CSP.format(hashes="")})
+    csp: dict[str, str] = {}
+    app.add_middleware(SafeHeaders, csp=csp)
+    await dash_app.warm(screens)
+    csp["Content-Security-Policy"] = dash_app.content_security_policy(screens)
     return app
 
 
 def add_rooms(app: FastAPI, parts: Parts) -> None:
     """Every room's routes under /api/v1."""
     declared, follower = parts.declared, parts.follower
+    colours = theme.load()
     sources = iot_api.Sources(
         lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
     )
-    city_map = CityMap(sample_city, declared.settings.data / "tiles")
     for router in (
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts),
-        gis_api.router(city_map),
+        gis_api.router(
+            parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
+        ),
     ):
         app.include_router(router, prefix="/api/v1")
     views = EventViews(parts.database, declared.texts, declared.settings.zone)
     app.include_router(events_api.router(views))
-    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry)
+    app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
+    app.include_router(pages.router(declared.texts))
+    mount_files(app, colours)
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
     app.include_router(dispatch_api.router(actions, declared.texts))
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psycopg
 import uvicorn
 
 from app.declared import Declared
 from app.keeper import Follower, Keeper
+from app.screens import screens_of
 from app.web import Parts, build
 from app.worker import limits_of
 from core.clock import Clock
 from core.db import Database
+from core.errors import Unavailable
+from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
+from dashboard.screens import Screens
+from gis.city import sample_city
+from gis.views import CityMap
 from ingest.assemble import Assembler
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
@@ -43,7 +52,12 @@ class Web:
         await follower.start()
         intake = Intake(self.declared.settings.ingest.queue_readings)
         pipeline = self._pipeline(intake)
-        app = build(Parts(self.declared, self.database, self.clock, self.keeper, follower, intake))
+        city_map = CityMap(sample_city, self.declared.settings.data / "tiles")
+        screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
+        self.keeper.changed.append(screens.use)
+        app = await build(
+            Parts(self.declared, self.database, self.clock, self.keeper, follower, intake, city_map, screens)
+        )
         server = Server(self._config(app))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -51,11 +65,21 @@ class Web:
                 tasks.create_task(self.keeper.follow_registry())
                 tasks.create_task(follower.follow())
                 tasks.create_task(self._heartbeat().beat_for_ever())
-                tasks.create_task(server.serve())
+                tasks.create_task(self._screens(screens))
+                tasks.create_task(server.serve_until_cancelled())
         finally:
             await pipeline.store.close()
             self.spool.close()
             await self.database.close()
+
+    async def _screens(self, screens: Screens) -> None:
+        """The live topics; after any loss of the database read anew, and said so on every screen meanwhile."""
+        while True:
+            try:
+                await screens.run()
+            except* (psycopg.OperationalError, Unavailable) as away:
+                logger("app").warning("screens wait for the database", error=str(away.exceptions[0]).strip())
+            await asyncio.sleep(1.0)
 
     def _pipeline(self, intake: Intake) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
@@ -71,7 +95,8 @@ class Web:
         web = self.declared.settings.web
         return uvicorn.Config(
             app, host=web.bind, port=web.port, log_level="warning", access_log=False,  # type: ignore[arg-type]
-            ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False, timeout_graceful_shutdown=3,
+            lifespan="on", ws_per_message_deflate=False, ws_max_size=64 << 10, server_header=False,
+            timeout_graceful_shutdown=3,
         )  # fmt: skip
 
     def _heartbeat(self) -> Heartbeat:
@@ -82,9 +107,17 @@ class Web:
 
 
 class Server(uvicorn.Server):
-    """Signals are the role's affair, not the server's."""
+    """Signals are the role's affair, not the server's; a cancelled server says goodbye to its clients first."""
 
-    def capture_signals(self) -> object:  # type: ignore[override]
-        from contextlib import nullcontext
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
-        return nullcontext()
+    async def serve_until_cancelled(self) -> None:
+        serving = asyncio.create_task(self.serve())
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self.should_exit = True
+            await serving
+            raise

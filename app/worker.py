@@ -15,15 +15,16 @@ import psycopg
 from app.auth import Auth
 from app.declared import Declared
 from app.keeper import Keeper
+from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
 from core.clock import SECOND_US, Clock, to_datetime
 from core.db import Connection, Database, connect
+from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
 from dispatch.actions import Actions
-from dispatch.channels.app_feed import App
 from dispatch.desk import Desk
 from dispatch.events_source import EventIncidents
 from dispatch.outbox_feed import Outbox
@@ -31,7 +32,8 @@ from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
-from gis.city import sample_city
+from gis.city import City, sample_city
+from gis.views import CityMap
 from ingest.assemble import Assembler, Limits
 from ingest.broker import BrokerLink, BrokerSettings
 from ingest.endpoint import Endpoint, EndpointLimits
@@ -78,11 +80,11 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        self.desk = Desk(
-            dsn, actions_of(declared, self.database, lambda: self.keeper.registry), clock, self.metrics
-        )
+        city = CityMap(sample_city, settings.data / "tiles")
+        actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
+        self.desk = Desk(dsn, actions, clock, self.metrics)
         rng = np.random.default_rng()
-        self.outbox = Outbox(dsn, {"app": App(self.database, clock)}, clock, rng, self.metrics)
+        self.outbox = Outbox(dsn, {}, clock, rng, self.metrics)
 
     async def run(self) -> None:
         await self.database.open()
@@ -101,6 +103,7 @@ class Worker(News):
                 tasks.create_task(self.engine.run())
                 tasks.create_task(self.desk.run())
                 tasks.create_task(self.outbox.run())
+                tasks.create_task(self._vitals())
                 tasks.create_task(self._tidy())
                 tasks.create_task(self.bell.run())
                 tasks.create_task(self._heartbeat().beat_for_ever())
@@ -189,6 +192,23 @@ class Worker(News):
                 await aggregates.flush(connection)
                 flushed_s = now_s
 
+    async def _vitals(self) -> None:
+        """Vital signs, computed in this one place; after any loss of the database begun anew."""
+        while True:
+            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry)
+            try:
+                feed = await clerk.start()
+                self.feeds.append(feed)
+                self.keeper.changed.append(clerk.use)
+                try:
+                    await clerk.run(feed)
+                finally:
+                    self.feeds.remove(feed)
+                    self.keeper.changed.remove(clerk.use)
+            except (psycopg.OperationalError, Unavailable) as away:
+                self.log.warning("vital signs wait for the database", error=str(away).strip())
+                await asyncio.sleep(1.0)
+
     async def _tidy(self) -> None:
         """Forget what nobody needs any more, and make tomorrow's partition today."""
         settings = self.declared.settings
@@ -216,12 +236,15 @@ class Worker(News):
         )  # fmt: skip
 
 
-def actions_of(declared: Declared, database: Database, registry: Callable[[], Registry]) -> Actions:
+def actions_of(
+    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], City]
+) -> Actions:
     """The services of dispatch, as the worker's desk and the web's routes use them."""
     settings = declared.settings
     return Actions(
-        declared.policy, declared.plans, declared.city, EventIncidents(lambda lon, lat: sample_city().describe(lon, lat)),
-        StoredReadings(database, registry), Roads(sample_city), settings.dispatch, settings.zone,
+        declared.policy, declared.plans, declared.city,
+        EventIncidents(lambda lon, lat: city().describe(lon, lat)),
+        StoredReadings(database, registry), Roads(city), settings.dispatch, settings.zone,
     )  # fmt: skip
 
 

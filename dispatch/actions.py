@@ -7,7 +7,7 @@ accepted case, a finished one is a report of completion) happen in the same tran
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from core.clock import SECOND_US, to_datetime
 from core.db import DictConnection
 from core.errors import Invalid, NotAllowed, SensorsDisagree
 from core.schema import Declared
-from dispatch import cases, closure, due, orders, recommend, store, views
+from dispatch import cases, closure, due, notices, orders, recommend, store, views
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
 from dispatch.city import City
 from dispatch.closure import Objection
@@ -29,11 +29,11 @@ from dispatch.incident import Incident
 from dispatch.joints_source import Incidents, Readings
 from dispatch.limits import Limit
 from dispatch.machine import OF_THE_CLOCK, LogLine
-from dispatch.messages import Message
 from dispatch.orders import DONE, LIVE, Order, OrderAction, OrderState
 from dispatch.plans import CrewNeed, Plan, Plans
 from dispatch.recommend import Candidate, Need, Way, told
 from dispatch.travel import Blocked, Travel
+from dispatch.work import Work
 
 DESK = system("desk")
 SENSORS = system("sensors")
@@ -54,20 +54,6 @@ class Rules(Protocol):
     def accept_within(self) -> float: ...
     @property
     def position_max_age(self) -> float: ...
-
-
-@dataclass(slots=True)
-class Work:
-    """One transaction's work: the connection, the moment, and the news that its last step publishes."""
-
-    connection: DictConnection
-    now_us: int
-    news: list[Change] = field(default_factory=list)
-
-    async def publish(self) -> None:
-        unique = {(change.topic, change.key): change for change in self.news}
-        await changes.append(self.connection, list(unique.values()), self.now_us)
-        self.news.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,8 +347,15 @@ class Actions:
         """The last crew that finished reports completion for the lead department."""
         case = await store.lock_case(work.connection, order.case)
         others = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
-        busy = any(o.state in LIVE for o in others)
-        if busy or case.state != CaseState.HANDLING or case.pending or not case.lead or not case.lead.open:
+        busy = any(o.state in LIVE for o in others if is_main(o))
+        if (
+            busy
+            or not is_main(order)
+            or case.state != CaseState.HANDLING
+            or case.pending
+            or not case.lead
+            or not case.lead.open
+        ):
             return
         detail = {"order": order.number, **({"overruled": order.overruled} if order.overruled else {})}
         ask = Ask(by, work.now_us, department=case.lead_department, detail=detail)
@@ -374,17 +367,9 @@ class Actions:
                 await self.step_order(work, order, OrderAction.RECALL, DESK.id, f"case {why}")
 
     async def _tell_crew(self, work: Work, order: Order, message: str) -> None:
-        told_ = {
-            "key": f"dispatch.message.{message}",
-            "params": {"number": order.number, "place": order.place},
-        }
-        await store.put_message(
-            work.connection,
-            Message(
-                f"{order.id}:{message}", "app", f"crew:{order.crew}", "order", order.id,
-                {"message": told_, "level": order.level}, order.provenance,
-            ),
-            work.now_us,
+        await notices.tell(
+            work, f"{order.id}:{message}", f"crew:{order.crew}", message, notices.of_order(order),
+            number=order.number, place=order.place,
         )  # fmt: skip
 
     async def _set_case_deadlines(self, work: Work, case: Case) -> None:
@@ -394,9 +379,11 @@ class Actions:
 
     # -- crews ----------------------------------------------------------------------------------------------
 
-    async def rank(self, work: Work, case: Case, exclude: frozenset[str] = frozenset()) -> list[Candidate]:
-        """Crews for a case as they are now, ranked."""
-        need = self.need(case, exclude)
+    async def rank(
+        self, work: Work, case: Case, task: str = "handle", exclude: frozenset[str] = frozenset()
+    ) -> list[Candidate]:
+        """Crews for a task of a case as they are now, ranked."""
+        need = self.need(case, task, exclude)
         found = [crew for crew in await store.crews(work.connection) if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
         blocked = await self.blocked(work.connection)
@@ -413,15 +400,15 @@ class Actions:
         found = await store.rows(connection, "places_of_plans", plans=list(widths))
         return [Blocked(row["lon"], row["lat"], widths[row["plan"]]) for row in found]
 
-    def need(self, case: Case, exclude: frozenset[str] = frozenset()) -> Need:
-        """What the case's plan asks of a crew; without a plan any crew of the lead department will do."""
-        wanted = self.crew_need(case)
+    def need(self, case: Case, task: str = "handle", exclude: frozenset[str] = frozenset()) -> Need:
+        """What the case's plan asks of a crew; without a plan any crew that can do general work."""
+        wanted = self.crew_need(case, task)
         return Need(
             skills=frozenset(wanted.skills) if wanted else frozenset({"general"}),
             equipment=frozenset(wanted.equipment) if wanted else frozenset(),
             members=wanted.members if wanted else 1,
             arrive_s=wanted.arrive if wanted else None,
-            department=case.lead_department,
+            department=case.lead_department if task == "handle" else "",
             provenance=case.provenance,
             exclude=exclude,
         )
@@ -432,7 +419,7 @@ class Actions:
         """A proposed order for a crew. The database refuses a second live one for the same task."""
         before = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
         attempt = 1 + sum(1 for order in before if order.task == task)
-        wanted = self.crew_need(case)
+        wanted = self.crew_need(case, task)
         crew = (await store.crews(work.connection, chosen.crew))[0]
         order = Order(
             id=store.natural_id("order", case.id, task, attempt),
@@ -440,7 +427,7 @@ class Actions:
             case=case.id,
             incident=case.incident,
             crew=chosen.crew,
-            department=case.lead_department or crew.department,
+            department=(case.lead_department if task == "handle" else "") or crew.department,
             task=task,
             attempt=attempt,
             state=OrderState.PROPOSED,
@@ -469,9 +456,13 @@ class Actions:
         """The plan that the incident's type names, else the one that names the type."""
         return self.plans.get(incident.plan) or self.plans.for_incident(incident.type)
 
-    def crew_need(self, case: Case) -> CrewNeed | None:
+    def crew_need(self, case: Case, task: str = "handle") -> CrewNeed | None:
+        """What the plan asks of the crew of a task; support is asked for like the case's own crew."""
         plan = self.plan(case)
-        return plan.decl.crew if plan else None
+        if plan is None:
+            return None
+        own = next((each.crew for each in plan.decl.tasks if each.key == task), None)
+        return own or plan.decl.crew
 
     # -- sensors --------------------------------------------------------------------------------------------
 
@@ -505,7 +496,7 @@ class Actions:
 
     async def _agreed(self, work: Work, case: Case, order: Order, actor: Actor, overrule: str) -> str:
         """The reason with which somebody overruled the sensors, empty when they agree. Raises `SensorsDisagree`."""
-        if order.state not in orders.ON_SITE:
+        if order.state not in orders.ON_SITE or not is_main(order):
             return ""
         verdict = await self.listen(work, case)
         if not verdict.objections:
@@ -530,6 +521,11 @@ class Actions:
         return replace(
             ask, detail={**ask.detail, "overruled": overrule, "objections": len(verdict.objections)}
         )
+
+
+def is_main(order: Order) -> bool:
+    """The order that handles the case, or supports who does; guards and others only help."""
+    return order.task == "handle" or order.task.startswith("support-")
 
 
 FieldsT = TypeVar("FieldsT", bound=Declared)

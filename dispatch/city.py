@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from core import yamlfile
 from core.actor import Actor
 from core.errors import Invalid, NotAllowed
-from core.schema import Declared, Key
+from core.schema import Declared, Key, Span
 from dispatch.cases import Application, Asked, Case
 from dispatch.limits import Limit, LimitUnit, WorkCalendar
 
@@ -86,6 +86,27 @@ class Escalation(Declared):
     to: Annotated[list[str], Field(min_length=1)]
 
 
+class Page(Declared):
+    """An incident of this level that nobody acknowledged `after` so long pages `to`."""
+
+    level: Annotated[int, Field(ge=1, le=4)]
+    after: Span
+    to: str
+
+
+class CommandRules(Declared):
+    """Which device kinds may be commanded, and which belong to a utility that is asked."""
+
+    own: list[Key] = []
+    utility: list[Key] = []
+    utility_allowed: bool = False
+
+
+class NearDuplicate(Declared):
+    within_m: Annotated[float, Field(gt=0)]
+    within: Span
+
+
 class CityRules(Declared):
     """The content of `data/rules.yaml`."""
 
@@ -95,6 +116,9 @@ class CityRules(Declared):
     default_limit: Limit
     approvals: list[Approval]
     escalation: list[Escalation]
+    unacknowledged: list[Page] = []
+    commands: CommandRules = CommandRules()
+    near_duplicate: NearDuplicate
 
 
 @dataclass(frozen=True, slots=True)

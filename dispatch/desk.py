@@ -14,17 +14,19 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from core.clock import HOUR_US, SECOND_US, Clock, to_datetime, to_us
+from core.clock import SECOND_US, Clock, to_datetime, to_us
 from core.db import OPTIONS, DictConnection, Lock
 from core.log import logger
 from core.metrics import Metrics
-from dispatch import changes_source, notices, orders, store, triage
-from dispatch.actions import DESK, SENSORS, Actions, Work, case_of_incident, nobody
+from dispatch import changes_source, notices, store, triage
+from dispatch.actions import DESK, SENSORS, Actions, case_of_incident
 from dispatch.cases import WITH_DEPARTMENT, Ask, Case, CaseAction, CaseState, Source
 from dispatch.incident import Incident
-from dispatch.orders import Order, OrderAction, OrderState
-from dispatch.recommend import Candidate, best
+from dispatch.orders import LIVE, Order, OrderAction, OrderState
+from dispatch.recommend import best
+from dispatch.sending import Sending
 from dispatch.triage import Decision
+from dispatch.work import Work
 
 TICK_S = 0.25
 WATCH_S = 2.0
@@ -41,7 +43,11 @@ class Desk:
     actions: Actions
     clock: Clock
     metrics: Metrics = field(default_factory=Metrics)
+    sending: Sending = field(init=False)
     _watched_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.sending = Sending(self.actions, self.metrics)
 
     async def run(self) -> None:
         """For ever: wait to be the one, then work until the connection is lost."""
@@ -159,7 +165,10 @@ class Desk:
         if case.state == CaseState.REGISTERED and not case.returns:
             case = await self._dispatch(work, case)
         if case.state in WITH_DEPARTMENT and case.lead and case.lead.open:
-            await self._send_somebody(work, case)
+            await self.sending.somebody(work, case)
+            for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
+                if order.support and order.state in LIVE:
+                    await self.sending.somebody(work, case, f"support-{order.number}")
 
     async def _dispatch(self, work: Work, case: Case) -> Case:
         """To the department that the duty list names for this code here, else to the incident type's own."""
@@ -169,67 +178,13 @@ class Desk:
         if not lead:
             await notices.tell(
                 work, f"{case.id}:no_department", "role:dispatcher", "no_department",
-                ("case", case.id), case.level, number=case.number, code=case.code,
+                notices.of_case(case), number=case.number, code=case.code,
             )  # fmt: skip
             return case
         assisting = duty["assisting"] if duty else incident.assisting if incident else ()
         detail = {"by": "duty_list" if duty else "incident_type"}
         ask = Ask(DESK.id, work.now_us, lead=lead, assisting=tuple(assisting), detail=detail)
         return await self.actions.step_case(work, case, CaseAction.DISPATCH, ask)
-
-    async def _send_somebody(self, work: Work, case: Case) -> None:
-        """The nearest capable crew, unless one is on it, a person took it in hand, or no crew is needed."""
-        before = await store.orders_by(work.connection, "orders_of_case", ids=[case.id])
-        ours = next((o for o in before if o.state == OrderState.PROPOSED and o.proposed_by == DESK.id), None)
-        if ours:
-            await self._send(work, ours)
-            return
-        if self.actions.crew_need(case) is None or any(o.state not in orders.DONE for o in before):
-            return
-        if before and before[-1].state == OrderState.RECALLED:
-            return
-        declined = frozenset(o.crew for o in before if o.state in (OrderState.REFUSED, OrderState.EXPIRED))
-        ranked = await self.actions.rank(work, case, declined)
-        chosen = same_again(ranked, before) or best(ranked)
-        if chosen is None:
-            await self._short(work, case, ranked)
-        else:
-            await self._send(work, await self.actions.propose(work, case, chosen, DESK.id))
-
-    async def _send(self, work: Work, order: Order) -> None:
-        """Send it, unless all is held or the hour is full: then a person is told, and it is tried again."""
-        decision = await self._may_send(work)
-        self.metrics.count("dispatch_orders_total", why=decision.why)
-        if decision.go:
-            await self.actions.step_order(work, order, OrderAction.SEND, DESK.id)
-            return
-        await notices.tell(
-            work, f"{order.id}:{decision.why}", "role:dispatcher", "order_waits",
-            ("order", order.id), order.level, number=order.number, why=decision.why,
-        )  # fmt: skip
-        await self._retry(work, order.case)
-
-    async def _short(self, work: Work, case: Case, ranked: list[Candidate]) -> None:
-        """Nobody can go: the dispatcher is told once why, and it is tried again soon."""
-        await notices.tell(
-            work, f"{case.id}:nobody", "role:dispatcher", "no_crew",
-            ("case", case.id), case.level, number=case.number, why=nobody(ranked),
-        )  # fmt: skip
-        await self._retry(work, case.id)
-
-    async def _retry(self, work: Work, case_id: str) -> None:
-        await store.run(
-            work.connection, "set_deadline",
-            subject="retry", id=case_id, kind="crew", due=to_datetime(work.now_us + RETRY_US),
-        )  # fmt: skip
-
-    async def _may_send(self, work: Work) -> Decision:
-        rules = self.actions.rules
-        sent = await store.row(
-            work.connection, "automatic_orders_since", by=DESK.id, since_us=work.now_us - HOUR_US
-        )
-        held = await store.is_on(work.connection, "hold_all")
-        return triage.may_send(sent["n"] if sent else 0, rules.auto_per_hour, held=held, auto=rules.auto)
 
     # -- deadlines ------------------------------------------------------------------------------------------
 
@@ -254,7 +209,7 @@ class Desk:
         if subject == "retry":
             case = await store.lock_case(work.connection, subject_id)
             if case.state in WITH_DEPARTMENT and case.lead and case.lead.open:
-                await self._send_somebody(work, case)
+                await self.sending.somebody(work, case, kind)
         elif subject == "order":
             order = await store.find_order(work.connection, subject_id)
             case = await store.lock_case(work.connection, order.case)
@@ -277,7 +232,7 @@ class Desk:
         await notices.order_late(work, order, "order_not_accepted", "role:duty_operator", kind)
         if kind == "accept_again":
             await notices.order_late(work, order, "order_not_accepted", "role:shift_leader", kind)
-            if best(await self.actions.rank(work, case, frozenset({order.crew}))):
+            if best(await self.actions.rank(work, case, order.task, frozenset({order.crew}))):
                 await self.actions.step_order(work, order, OrderAction.EXPIRE, DESK.id)
 
     # -- observation ----------------------------------------------------------------------------------------
@@ -316,7 +271,7 @@ class Desk:
         if verdict.watched == 0 and not case.overruled:
             await notices.tell(
                 work, f"{case.id}:collector:{case.since_us}", "role:collector", "check_on_site",
-                ("case", case.id), case.level, number=case.number,
+                notices.of_case(case), number=case.number,
             )  # fmt: skip
             return True
         if verdict.waiting and not case.overruled:
@@ -329,12 +284,6 @@ class Desk:
         case = await self.actions.step_case(work, case, CaseAction.CHECK, passed)
         await self.actions.step_case(work, case, CaseAction.CLOSE, replace(passed, result=""))
         return True
-
-
-def same_again(ranked: list[Candidate], before: list[Order]) -> Candidate | None:
-    """Rework goes to the crew that did it, when it can."""
-    last = next((o.crew for o in reversed(before) if o.state == OrderState.FINISHED), None)
-    return next((each for each in ranked if each.able and each.crew == last), None)
 
 
 async def connect(dsn: str) -> DictConnection:

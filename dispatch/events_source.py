@@ -49,4 +49,6 @@ class EventIncidents:
             place=self._describe(row["lon"], row["lat"])[0], area=row["area"],
             title={"key": f"incident.{row['type']}.name", "params": {}}, code=row["case_code"],
             lead=row["lead"], assisting=tuple(row["assisting"]), plan=row["plan"], points=tuple(points),
+            score=row["score"], acknowledged=row["acknowledged_at"] is not None,
+            facts={key: float(value) for key, value in row["consequences"].items() if isinstance(value, int | float)},
         )  # fmt: skip

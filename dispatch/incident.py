@@ -34,7 +34,9 @@ class Incident:
     assisting: tuple[str, ...] = ()
     plan: str = ""
     points: tuple[tuple[str, str], ...] = ()
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)
+    score: float = 0.0
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,3 +319,191 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
 -- Where open cases under these plans are.
 SELECT lon, lat, plan FROM cases
 WHERE plan = ANY(%(plans)s) AND state IN ('registered', 'dispatched', 'handling', 'suspended')
+
+-- name: insert_run
+-- A running plan; no row comes back when this plan runs for this incident already.
+INSERT INTO plan_runs (id, number, plan, incident, case_id, state, provenance, started_by, started_at, tasks, changed_at)
+VALUES (%(id)s, %(number)s, %(plan)s, %(incident)s, %(case_id)s, 'running', %(provenance)s, %(by)s, %(now)s, %(tasks)s, %(now)s)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: lock_run
+SELECT * FROM plan_runs WHERE id = %(id)s FOR UPDATE
+
+-- name: find_run
+SELECT * FROM plan_runs WHERE id = %(id)s OR number = %(id)s
+
+-- name: update_run
+UPDATE plan_runs SET state = %(state)s, response = %(response)s, proposed = %(proposed)s, ended_at = %(ended_at)s,
+    facts = %(facts)s, told = %(told)s, tasks = %(tasks)s, changed_at = %(now)s
+WHERE id = %(id)s
+
+-- name: log_run
+INSERT INTO plan_log (run, at, by, action, before, after, reason, detail)
+VALUES (%(id)s, %(at)s, %(by)s, %(action)s, %(before)s, %(after)s, %(reason)s, %(detail)s)
+
+-- name: run_log
+SELECT at, by, action, before, after, reason, detail FROM plan_log WHERE run = %(id)s ORDER BY id
+
+-- name: running_runs
+SELECT id FROM plan_runs WHERE state = 'running' ORDER BY started_at, id
+
+-- name: list_runs
+SELECT * FROM plan_runs
+WHERE (%(state)s::text[] IS NULL OR state = ANY(%(state)s)) AND (%(incident)s::text IS NULL OR incident = %(incident)s)
+  AND (%(before)s::timestamptz IS NULL OR (started_at, id) < (%(before)s, %(before_id)s))
+ORDER BY started_at DESC, id DESC LIMIT %(limit)s
+
+-- name: runs_of_case
+SELECT * FROM plan_runs WHERE case_id = %(case_id)s AND state = 'running'
+
+-- name: insert_paper
+INSERT INTO papers (id, number, kind, state, title, body, issuer, receivers, level, provenance, incident, case_id, run,
+    task, lon, lat, due_at, from_at, until_at, facts, times, supersedes, by, created_at, changed_at)
+VALUES (%(id)s, %(number)s, %(kind)s, %(state)s, %(title)s, %(body)s, %(issuer)s, %(receivers)s, %(level)s,
+    %(provenance)s, %(incident)s, %(case_id)s, %(run)s, %(task)s, %(lon)s, %(lat)s, %(due_at)s, %(from_at)s,
+    %(until_at)s, %(facts)s, %(times)s, %(supersedes)s, %(by)s, %(now)s, %(now)s)
+ON CONFLICT (id) DO NOTHING RETURNING id
+
+-- name: lock_paper
+SELECT * FROM papers WHERE id = %(id)s FOR UPDATE
+
+-- name: find_paper
+SELECT * FROM papers WHERE id = %(id)s OR number = %(id)s
+
+-- name: update_paper
+UPDATE papers SET state = %(state)s, body = %(body)s, level = %(level)s, until_at = %(until_at)s, facts = %(facts)s,
+    times = %(times)s, changed_at = %(now)s
+WHERE id = %(id)s
+
+-- name: log_paper
+INSERT INTO paper_log (paper, at, by, action, before, after, reason, detail)
+VALUES (%(id)s, %(at)s, %(by)s, %(action)s, %(before)s, %(after)s, %(reason)s, %(detail)s)
+
+-- name: paper_log
+SELECT at, by, action, before, after, reason, detail FROM paper_log WHERE paper = %(id)s ORDER BY id
+
+-- name: list_papers
+SELECT * FROM papers
+WHERE kind = %(kind)s AND (%(state)s::text[] IS NULL OR state = ANY(%(state)s))
+  AND (%(incident)s::text IS NULL OR incident = %(incident)s)
+  AND (%(receivers)s::text[] IS NULL OR receivers && %(receivers)s)
+  AND (%(before)s::timestamptz IS NULL OR (created_at, id) < (%(before)s, %(before_id)s))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+
+-- name: papers_of_run
+SELECT * FROM papers WHERE run = %(run)s ORDER BY created_at, id
+
+-- name: in_force
+SELECT * FROM papers
+WHERE kind = %(kind)s AND state = 'in_force' AND (from_at IS NULL OR from_at <= %(now)s)
+  AND (until_at IS NULL OR until_at > %(now)s)
+ORDER BY level, created_at
+
+-- name: insert_command
+INSERT INTO commands (id, number, device, channel, value, state, reason, proposed_by, incident, run, task, provenance,
+    times, created_at, changed_at)
+VALUES (%(id)s, %(number)s, %(device)s, %(channel)s, %(value)s, 'proposed', %(reason)s, %(by)s, %(incident)s, %(run)s,
+    %(task)s, %(provenance)s, %(times)s, %(now)s, %(now)s)
+ON CONFLICT (id) DO NOTHING RETURNING id
+
+-- name: lock_command
+SELECT * FROM commands WHERE id = %(id)s FOR UPDATE
+
+-- name: find_command
+SELECT * FROM commands WHERE id = %(id)s OR number = %(id)s
+
+-- name: update_command
+UPDATE commands SET state = %(state)s, confirmed_by = %(confirmed_by)s, reply = %(reply)s, times = %(times)s,
+    changed_at = %(now)s
+WHERE id = %(id)s
+
+-- name: log_command
+INSERT INTO command_log (command, at, by, action, before, after, reason, detail)
+VALUES (%(id)s, %(at)s, %(by)s, %(action)s, %(before)s, %(after)s, %(reason)s, %(detail)s)
+
+-- name: list_commands
+SELECT * FROM commands
+WHERE (%(state)s::text[] IS NULL OR state = ANY(%(state)s))
+  AND (%(before)s::timestamptz IS NULL OR (created_at, id) < (%(before)s, %(before_id)s))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+
+-- name: commands_of_run
+SELECT * FROM commands WHERE run = %(run)s ORDER BY created_at, id
+
+-- name: on_duty
+-- Who has a duty at a moment, the first of the call-out chain first.
+SELECT role, person, name, phone, rank, from_at, until_at FROM roster
+WHERE from_at <= %(now)s AND until_at > %(now)s AND (%(role)s::text IS NULL OR role = %(role)s)
+ORDER BY role, rank, id
+
+-- name: list_roster
+SELECT id, role, person, name, phone, rank, from_at, until_at FROM roster
+WHERE until_at > %(from)s AND from_at < %(to)s ORDER BY from_at, role, rank
+
+-- name: insert_roster
+INSERT INTO roster (role, person, name, phone, rank, from_at, until_at)
+VALUES (%(role)s, %(person)s, %(name)s, %(phone)s, %(rank)s, %(from_at)s, %(until_at)s) RETURNING id
+
+-- name: delete_roster
+DELETE FROM roster WHERE id = %(id)s
+
+-- name: log_duty
+INSERT INTO duty_log (at, by, kind, text) VALUES (%(now)s, %(by)s, %(kind)s, %(text)s) RETURNING id, at
+
+-- name: duty_log
+SELECT id, at, by, kind, text FROM duty_log WHERE (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: contacts_of
+SELECT receiver, channel, address FROM contacts WHERE receiver = ANY(%(receivers)s) AND level >= %(level)s
+ORDER BY receiver, channel, address
+
+-- name: put_contact
+INSERT INTO contacts (receiver, channel, address, level) VALUES (%(receiver)s, %(channel)s, %(address)s, %(level)s)
+ON CONFLICT (receiver, channel, address) DO UPDATE SET level = excluded.level
+
+-- name: due_shifts
+-- Crews whose duty is not what their shifts say now. A crew without any shift is left alone.
+SELECT c.id, c.duty, EXISTS (SELECT 1 FROM crew_shifts s WHERE s.crew = c.id AND s.from_at <= %(now)s
+                             AND s.until_at > %(now)s) AS wanted,
+       EXISTS (SELECT 1 FROM orders o WHERE o.crew = c.id
+               AND o.state IN ('sent', 'accepted', 'en_route', 'arrived', 'handling')) AS busy
+FROM crews c WHERE EXISTS (SELECT 1 FROM crew_shifts s WHERE s.crew = c.id)
+
+-- name: put_shift
+INSERT INTO crew_shifts (crew, from_at, until_at) VALUES (%(crew)s, %(from_at)s, %(until_at)s)
+ON CONFLICT (crew, from_at) DO UPDATE SET until_at = excluded.until_at
+
+-- name: list_materials
+SELECT id, name_zh, name_en, unit, depot, department, quantity, least, lon, lat, quantity < least AS short
+FROM materials ORDER BY department, id
+
+-- name: put_material
+INSERT INTO materials (id, name_zh, name_en, unit, depot, department, quantity, least, lon, lat, changed_at)
+VALUES (%(id)s, %(name_zh)s, %(name_en)s, %(unit)s, %(depot)s, %(department)s, %(quantity)s, %(least)s, %(lon)s, %(lat)s, %(now)s)
+ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en, unit = excluded.unit,
+    depot = excluded.depot, department = excluded.department, least = excluded.least, lon = excluded.lon,
+    lat = excluded.lat, changed_at = excluded.changed_at
+
+-- name: take_material
+-- Takes from stock, or brings back; no row comes back when there is not enough.
+UPDATE materials SET quantity = quantity + %(change)s, changed_at = %(now)s
+WHERE id = %(id)s AND quantity + %(change)s >= 0 RETURNING quantity, least
+
+-- name: log_material
+INSERT INTO material_log (material, at, by, change, case_id, reason)
+VALUES (%(id)s, %(now)s, %(by)s, %(change)s, %(case_id)s, %(reason)s)
+
+-- name: aid_with
+-- Neighbours with these skills, the nearest first.
+SELECT id, name_zh, name_en, skills, phone, reach_s FROM mutual_aid WHERE skills @> %(skills)s ORDER BY reach_s, id
+
+-- name: put_aid
+INSERT INTO mutual_aid (id, name_zh, name_en, skills, phone, reach_s)
+VALUES (%(id)s, %(name_zh)s, %(name_en)s, %(skills)s, %(phone)s, %(reach_s)s)
+ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en, skills = excluded.skills,
+    phone = excluded.phone, reach_s = excluded.reach_s
+
+-- name: open_cases_by_type
+SELECT incident_type, count(*)::integer AS n FROM cases
+WHERE incident_type <> '' AND state NOT IN ('closed', 'refused', 'void') GROUP BY incident_type

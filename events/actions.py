@@ -15,8 +15,8 @@ from core.errors import Invalid, NotFound, WrongState
 from events import alarm, incident, store
 from events.alarm import Line
 from events.engine import Row, incident_id
+from events.incident_writer import acknowledge
 from events.views import alert_json, incident_json
-from events.writer import acknowledge
 
 #: Nobody shelves for longer: who wants to must say so again.
 LONGEST_SHELF_US = 7 * DAY_US

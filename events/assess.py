@@ -112,7 +112,7 @@ class Assessor:
             program = self._conditions[condition] = cel.compile(condition)
         try:
             return program.execute(names) is True
-        except (RuntimeError, TypeError, ValueError):
+        except (KeyError, RuntimeError, TypeError, ValueError):
             return False  # it asks for something that nobody here has
 
     # -- causes --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from core.clock import SECOND_US
-from events.place import Flow, Keys, Place, related
+from events.place import NOWHERE, Keys, Place, World, related
 from events.types import Evidence, IncidentType, Kind, matches
 
 
@@ -109,10 +109,10 @@ class _Type:
 class Correlator:
     """The facts of the recent past and the groups they form under every declared type."""
 
-    def __init__(self, types: Iterable[Kind], flow: Flow | None = None) -> None:
+    def __init__(self, types: Iterable[Kind], world: World = NOWHERE) -> None:
         self.facts: dict[str, Fact] = {}
         self.types = {kind.key: kind.decl for kind in types}
-        self.flow = flow
+        self.world = world
         self._types = {key: _Type(decl, _keys(decl)) for key, decl in self.types.items()}
         self._roles: dict[str, list[tuple[_Type, Evidence]]] = {}
 
@@ -234,7 +234,9 @@ class Correlator:
             theirs = type_.group_of[other.id]
             if theirs is group or theirs.keeps_from(group):
                 continue
-            if not sure and not related(type_.decl.together.near, other.place, fact.place, self.flow):
+            if not sure and not related(
+                type_.decl.together.near, other.place, fact.place, self.world, fact.onset_us
+            ):
                 continue
             group, loser = _larger(group, theirs)
             _merge(type_, group, loser)
@@ -255,7 +257,9 @@ class Correlator:
         for key in type_.keys.ask(evidence.near, fact.place):
             for anchor in self._between(type_.anchors[key], fact.onset_us - high, fact.onset_us - low):
                 group = type_.group_of[anchor.id]
-                if group not in touched and related(evidence.near, fact.place, anchor.place, self.flow):
+                if group not in touched and related(
+                    evidence.near, fact.place, anchor.place, self.world, fact.onset_us
+                ):
                     _put(type_, group, fact.id, evidence)
                     touched.add(group)
         return touched
@@ -285,7 +289,7 @@ class Correlator:
             for key in type_.keys.ask(evidence.near, anchor.place):
                 for other in self._between(type_.others[key], anchor.onset_us + low, anchor.onset_us + high):
                     if type_.evidence_of[other.id] is evidence and related(
-                        evidence.near, other.place, anchor.place, self.flow
+                        evidence.near, other.place, anchor.place, self.world, other.onset_us
                     ):
                         yield other, evidence
 

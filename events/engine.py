@@ -18,15 +18,18 @@ from events import types as types_
 from events.assess import Assessor
 from events.citytime import CityTime
 from events.correlate import Correlator, Fact
-from events.detectors.build import build
+from events.detectors.build import build, clocks
+from events.guards import Switches, asks_usual, nothing_switched
 from events.moves import Move, moves, plain
-from events.place import Flow, Place
+from events.place import NOWHERE, Place, World
 from events.rules import Rule, RuleSet
 from events.timeline import Rows, Timeline
 from events.types import Kind
+from events.usual import Usual
 from iot.kinds import Catalogue
 from iot.readings import Logged
 from iot.registry import Device, Registry
+from iot.views import Hours
 
 Row = dict[str, Any]
 
@@ -60,15 +63,26 @@ class Snapshot:
 class Engine:
     """One model on one registry. A changed model or registry is a new engine that goes on where this one stands."""
 
-    def __init__(self, model: Model, registry: Registry, city: CityTime, flow: Flow | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        city: CityTime,
+        world: World = NOWHERE,
+        switches: Switches = nothing_switched,
+    ) -> None:
         self.model = model
         self.registry = registry
         self.city = city
         self.rules = model.rules.rules
+        self.usual = Usual.nothing(registry.size, city)
         self.timeline = Timeline(
-            build(model.rules, registry, city), build(model.rules, registry, city), registry
+            build(model.rules, registry, city, self.usual, switches),
+            build(model.rules, registry, city, self.usual, switches),
+            registry,
+            clocks(model.rules, registry),
         )
-        self.correlator = Correlator(model.types.values(), flow)
+        self.correlator = Correlator(model.types.values(), world)
         self.assessor = Assessor(model.rules, registry)
 
     # -- readings → moves ----------------------------------------------------------------------------------
@@ -89,6 +103,24 @@ class Engine:
         payload = snapshots.pack(other.timeline.settled, points, other.model.rules, other.registry)
         states = snapshots.unpack(payload, self.timeline.settled, self.model.rules, self.registry)
         return plain(self.timeline.adopt(other.timeline, states))
+
+    def usual_points(self) -> NDArray[np.int32]:
+        """Points whose usual values some rule asks for."""
+        points: set[int] = set()
+        for rule in self.rules:
+            if not rule.decl.enabled:
+                continue
+            named = {part.channel for part in rule.decl.parts if part.against == "usual"}
+            every = asks_usual(rule.decl.guard)
+            for device in self.registry.devices.values() if named or every else ():
+                if device.kind in rule.decl.kinds:
+                    mine = self.registry.points_of(device)
+                    points.update(point for name, point in mine.items() if every or name in named)
+        return np.array(sorted(points), np.int32)
+
+    def learn(self, points: NDArray[np.int32], hours: Hours) -> None:
+        """Take the usual values of some points from hourly sums."""
+        self.usual.learn(points, hours, self.registry.point(hours.device, hours.channel))
 
     # -- snapshots -----------------------------------------------------------------------------------------
 
@@ -164,7 +196,7 @@ def fact_of(row: Row) -> Fact:
     return Fact(
         id=row["id"],
         what=row["rule"],
-        place=_place(row, row["device"]),
+        place=place_of_row(row, row["device"]),
         onset_us=to_us(row["onset"]),
         end_us=None if standing else to_us(row["returned_at"]),
         speaker=row["device"] or row["subject"],
@@ -182,7 +214,7 @@ def report_fact(row: Row) -> Fact:
     return Fact(
         id=row["id"],
         what=row["kind"],
-        place=_place(row, ""),
+        place=place_of_row(row, ""),
         onset_us=to_us(row["at"]),
         end_us=to_us(row["ends_at"] or row["at"]),
         speaker=row["id"],
@@ -190,5 +222,5 @@ def report_fact(row: Row) -> Fact:
     )
 
 
-def _place(row: Row, device: str) -> Place:
+def place_of_row(row: Row, device: str) -> Place:
     return Place(row["lon"], row["lat"], device, row["asset"], row["zone"], row["area"])

@@ -10,7 +10,7 @@ import psycopg
 
 from core.batch import Batch
 from core.changes import Bell, Feed
-from core.clock import SECOND_US, Clock
+from core.clock import HOUR_US, SECOND_US, Clock
 from core.db import Connection, Database, Lock, connect, lead
 from core.errors import Unavailable
 from core.log import logger
@@ -18,20 +18,28 @@ from core.metrics import Metrics
 from events import store
 from events.citytime import CityTime
 from events.engine import Engine, Model
+from events.incident_writer import Stale
 from events.moves import Move
-from events.place import Flow
+from events.news import News
+from events.permits import Permits
+from events.place import NOWHERE, World
 from events.silence import Heard, Silence
-from events.writer import News, Stale, Writer
+from events.usual import KNOWN_US
+from events.writer import Writer
 from iot import log
 from iot.aggregate import load_latest
 from iot.log import BatchFeed
 from iot.readings import Logged
 from iot.registry import Registry
+from iot.views import hours_of_many
 
 TICK_US = SECOND_US
 RETRY_S = 1.0
 #: A full snapshot after so many deltas: a restart then reads a bounded number of them.
 DELTAS = 60
+#: Usual values are taken anew so often, and of so many points by one query.
+LEARN_EVERY_US = HOUR_US
+POINTS_AT_ONCE = 500
 #: How often a transaction is tried again because people changed what it rests on.
 ATTEMPTS = 5
 
@@ -63,16 +71,16 @@ class EngineFeed:
         self._database = database
         self._city = city
         self._around = around
-        self._wanted: tuple[Model, Registry, Flow | None] | None = None
+        self._wanted: tuple[Model, Registry, World] | None = None
         self._new = False
         self._ready = asyncio.Event()
         self._feed: BatchFeed | None = None
         self._life: _Life | None = None
         self.leading = False
 
-    def use(self, model: Model, registry: Registry, flow: Flow | None = None) -> None:
+    def use(self, model: Model, registry: Registry, world: World = NOWHERE) -> None:
         """Decide by these from the next batch on."""
-        self._wanted = (model, registry, flow)
+        self._wanted = (model, registry, world)
         self._new = True
         self._ready.set()
 
@@ -126,9 +134,10 @@ class EngineFeed:
     async def begin(self, connection: Connection) -> _Life:
         """Restore the settled state, take the batches since again without telling anybody, and follow."""
         assert self._wanted is not None
-        model, registry, flow = self._wanted
+        model, registry, world = self._wanted
         self._new = False
-        engine = Engine(model, registry, self._city, flow)
+        permits = Permits()
+        engine = Engine(model, registry, self._city, world, permits)
         kept = await store.snapshots(connection)
         for snapshot in kept:
             engine.restore(snapshot)
@@ -139,7 +148,7 @@ class EngineFeed:
         news = Feed(self._database)
         await news.start()
         latest = await load_latest(connection)
-        life = _Life(Writer(connection, engine), news, self._around, cursor, latest)
+        life = _Life(Writer(connection, engine, permits), self._database, news, self._around, cursor, latest)
         await life.writer.load(self._around.clock.now_us())
         self._life = life
         self._feed = BatchFeed(self._database.dsn, cursor)
@@ -162,13 +171,16 @@ async def replay(connection: Connection, engine: Engine, after: int, until: int)
 class _Life:
     """A leader's life: from taking the lead to losing it."""
 
-    def __init__(self, writer: Writer, news: Feed, around: Around, cursor: int, latest: Batch) -> None:
+    def __init__(
+        self, writer: Writer, database: Database, news: Feed, around: Around, cursor: int, latest: Batch
+    ) -> None:
         self.writer = writer
+        self._database = database
         self.cursor = cursor
         self._news = news
         self._around = around
         self._deltas = DELTAS
-        self._ticked_us = 0
+        self._ticked_us = self._learned_us = 0
         self._kept_us = self._began_us = around.clock.now_us()
         self._heard = Heard(self.engine.registry)
         self._heard.note(latest)
@@ -199,13 +211,14 @@ class _Life:
             self._ticked_us = now_us
             await self._tick(now_us)
 
-    async def succeed(self, model: Model, registry: Registry, flow: Flow | None) -> None:
+    async def succeed(self, model: Model, registry: Registry, world: World) -> None:
         """Other declarations or another registry: a new engine goes on where the old one stands."""
-        engine = Engine(model, registry, self.engine.city, flow)
+        engine = Engine(model, registry, self.engine.city, world, self.writer.permits)
         moves = engine.succeed(self.engine)
-        self.writer = Writer(self.writer.connection, engine)
+        self.writer = Writer(self.writer.connection, engine, self.writer.permits)
         await self.writer.load(self._around.clock.now_us())
         await self._write(lambda writer, now_us: writer.apply(moves, self.cursor, now_us))
+        await self.learn()
         self._heard = Heard(registry, self._heard)
         self._silence = self._judge()
         self._deltas = DELTAS
@@ -214,16 +227,37 @@ class _Life:
         """Once a second: what people did, delays of points that speak on events, silence, what is over, snapshot."""
         await self._hear_people()
         moves = self.engine.advance(now_us)
-        await self._write(lambda writer, at_us: writer.apply(moves, self.cursor, at_us))
+        linger_us = self._around.timing.linger_us
         await self._write(
-            lambda writer, at_us: writer.silence(
-                lambda standing: self._silence.judge(self._heard, standing, at_us), at_us
+            lambda writer, at_us: writer.tick(
+                moves,
+                lambda standing: self._silence.judge(self._heard, standing, at_us),
+                linger_us,
+                self.cursor,
+                at_us,
             )
         )
-        await self._write(lambda writer, at_us: writer.expire(at_us))
-        await self._write(lambda writer, at_us: writer.resolve_quiet(self._around.timing.linger_us, at_us))
+        if now_us - self._learned_us >= LEARN_EVERY_US:
+            await self.learn()
         if now_us - self._kept_us >= self._around.timing.snapshot_every_us:
             await self._keep(now_us)
+
+    async def learn(self) -> None:
+        """Take usual values anew from the hours that are stored, some points at a time."""
+        points = self.engine.usual_points()
+        until_us = self._around.clock.now_us() // HOUR_US * HOUR_US
+        for start in range(0, len(points), POINTS_AT_ONCE):
+            some = points[start : start + POINTS_AT_ONCE]
+            registry = self.engine.registry
+            hours = await hours_of_many(
+                self._database,
+                registry.device_of[some],
+                registry.channel_of[some],
+                until_us - KNOWN_US,
+                until_us,
+            )
+            self.engine.learn(some, hours)
+        self._learned_us = self._around.clock.now_us()
 
     async def _hear_people(self) -> None:
         told = await self._news.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,21 +44,53 @@ class Flow(Protocol):
         """Metres that water flows from the upper to the lower asset; None when it does not."""
 
 
-def related(near: Near, there: Place, anchor: Place, flow: Flow | None = None) -> bool:
+#: (place, time) → the direction that the wind blows to, in radians anticlockwise from east; None in calm or unknown.
+Wind = Callable[[Place, int], float | None]
+#: Half the angle within which something counts as downwind.
+DOWNWIND_RAD = math.radians(30)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What joins places beside distance: pipes and wind."""
+
+    flow: Flow | None = None
+    wind: Wind | None = None
+
+
+NOWHERE = World()
+
+
+def related(near: Near, there: Place, anchor: Place, world: World = NOWHERE, time_us: int = 0) -> bool:
     """True when the place of some evidence is near an anchor as declared."""
     for sameness in near.same:
         name = there.named(sameness)
         if name and name == anchor.named(sameness):
             return True
-    if near.within_m and there.metres_to(anchor) <= near.within_m:
+    metres = there.metres_to(anchor)
+    if near.within_m and metres <= near.within_m:
         return True
-    if flow is None or not there.asset or not anchor.asset:
+    if near.downwind_m and metres <= near.downwind_m and _in_line(there, anchor, world.wind, time_us):
+        return True
+    flow = world.flow
+    if flow is None or not there.asset or not anchor.asset or metres > near.reach_m:
         return False
     return (
         _at_most(flow.along_m(there.asset, anchor.asset), near.along_m)
         or _at_most(flow.downstream_m(there.asset, anchor.asset), near.upstream_m)
         or _at_most(flow.downstream_m(anchor.asset, there.asset), near.downstream_m)
     )
+
+
+def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
+    """Whether the wind blows from one place to the other, either way round."""
+    to = wind(one, time_us) if wind is not None else None
+    if to is None:
+        return False
+    north = other.lat - one.lat
+    east = (other.lon - one.lon) * math.cos(math.radians(one.lat))
+    turn = abs(math.remainder(math.atan2(north, east) - to, math.tau))
+    return min(turn, math.pi - turn) <= DOWNWIND_RAD
 
 
 def _at_most(metres: float | None, limit: float) -> bool:

@@ -77,6 +77,20 @@ ORDER BY id FOR UPDATE
 -- Standing alerts of some rules, for what is driven by time and for rules that are gone.
 SELECT * FROM alerts WHERE standing AND rule = ANY(%(rules)s)
 
+-- name: alerts_repeats
+-- Subjects that alarmed so often since a moment.
+SELECT subject, device, max(onset) AS onset FROM alerts
+WHERE onset > %(since)s AND NOT withdrawn AND class <> 'device'
+  AND (%(of)s::text IS NULL OR rule = %(of)s)
+GROUP BY subject, device HAVING count(*) >= %(n)s
+
+-- name: alerts_unanswered
+-- Subjects with a standing alert that nobody has acknowledged since a moment.
+SELECT subject, device, min(onset) AS onset FROM alerts
+WHERE standing AND state = 'unacknowledged' AND recorded_at < %(since)s AND rule = %(of)s
+  AND %(n)s >= 0
+GROUP BY subject, device
+
 -- name: standing_of_other_rules
 SELECT rule, subject, onset FROM alerts WHERE standing AND NOT rule = ANY(%(rules)s)
 

@@ -14,26 +14,25 @@ from core.domains import Declaration, Domains
 from core.schema import Declared, Key, Span, span_s
 from core.text import Texts
 from core.yamlfile import Mistake, Mistakes
+from events.expressions import GUARD, mistake
 from iot.kinds import Catalogue, ChannelDecl, Kind, resolve
 
 Class = Literal["life", "field", "device", "info"]
 #: Readings → a number → the decision. Those of the last line are driven by time, not by readings.
 Detector = Literal[
-    "threshold", "rise", "fall", "count", "mean", "leq", "highest", "total", "stuck", "usual", "usual_ratio",
-    "drift", "novelty", "skew",
-    "silence", "gateway_lost", "area_lost", "all_lost",
+    "threshold", "rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total", "stuck", "drift",
+    "novelty",
+    "silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered",
 ]  # fmt: skip
-TIME_DRIVEN = frozenset({"silence", "gateway_lost", "area_lost", "all_lost"})
+TIME_DRIVEN = frozenset(
+    {"silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered"}
+)
 #: Detectors whose numbers are counts, shares or scores rather than values in the channel's unit.
-UNITLESS = {
-    "count": "count",
-    "stuck": "count",
-    "usual_ratio": "/",
-    "drift": "sigma",
-    "novelty": "score",
-    "skew": "s",
-}
-WINDOWED = frozenset({"rise", "fall", "count", "mean", "leq", "highest", "total"})
+UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma", "novelty": "score"}
+WINDOWED = frozenset({"rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total"})
+#: Detectors whose signal may be compared with what is usual or with what others say.
+COMPARABLE = frozenset({"threshold", "mean", "leq", "highest", "lowest", "total"})
+RATIO = "/"
 #: A life rule waits longer than this only where the reporting period forces it.
 LIFE_DELAY_S = 60.0
 ANY_KIND = "*"
@@ -161,10 +160,14 @@ class Part(Declared):
     share: Annotated[float, Field(gt=0, le=1)] = 0.75
     #: What one sample must fulfil to be counted (detector count).
     each: Edge | None = None
-    #: Detector usual: how many robust sigmas must lie between, beside the difference in `on`.
+    #: Compare the signal with the usual of the hour, with background stations or with the nearest neighbours.
+    against: Literal["usual", "background", "neighbours"] | None = None
+    by: Literal["difference", "ratio"] = "difference"
+    #: Against the usual: so many robust sigmas must lie between, too.
     z: Annotated[float, Field(ge=0)] = 0.0
-    #: Detector usual: sigma is never taken smaller than this, in the channel's unit.
+    #: Sigma is never taken smaller than this, in the channel's unit, or than this share of the usual value.
     floor: Annotated[float, Field(ge=0)] = 0.0
+    floor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     on: Edge | None = None
     off: Edge | None = None
 
@@ -195,11 +198,15 @@ class RuleDecl(Part):
     kinds: Annotated[list[str], Field(min_length=1)]
     klass: Class = Field(alias="class")
     level: Annotated[int, Field(ge=1, le=4)]
+    #: Detectors repeats and unanswered: the rule whose alerts are looked at (`*`: of any rule, a point).
+    of: Key | Literal["*"] | None = None
     #: Alternatives: each is watched on its own and raises this rule at its own point.
     any: list[Part] = []
     schedule: Schedule | None = None
-    #: CEL over `value`, `params`, `latest`, `context` (docs/guide/rules.md): asked only when the rest says yes.
+    #: CEL (`events.guards`, docs/guide/rules.md): asked only when the rest says yes.
     guard: str = ""
+    #: Permits, seasons or events without one of which, at this place and time, the rule decides nothing.
+    armed_by: list[Key] = []
     source: Source
     seen_within: Span
     act_within: Span
@@ -217,6 +224,12 @@ class RuleDecl(Part):
             raise ValueError("has `any`: channel, on and off belong into its items")
         for part in self.parts:
             _check_part(part)
+        if (self.of is not None) != (self.detector in ("repeats", "unanswered")):
+            raise ValueError(
+                "`of` says whose alerts are looked at: needed by repeats and unanswered, by no other"
+            )
+        if self.detector == "repeats" and self.window is None:
+            raise ValueError("repeats needs a window")
         if self.detector in TIME_DRIVEN and self.any:
             raise ValueError(f"{self.detector} is driven by time and takes no alternatives")
         if self.klass == "life":
@@ -230,6 +243,8 @@ class RuleDecl(Part):
 
 def _check_part(part: Part) -> None:
     if part.detector in TIME_DRIVEN:
+        if part.window is not None and part.detector != "repeats":
+            raise ValueError(f"detector {part.detector} takes no window")
         if part.channel or part.on is None or part.off is None:
             raise ValueError(f"{part.detector} has no channel, and says in `on` and `off` how long")
         return
@@ -245,6 +260,10 @@ def _check_part(part: Part) -> None:
     if (part.window is not None) != (part.detector in WINDOWED):
         told = "needs a window" if part.detector in WINDOWED else "takes no window"
         raise ValueError(f"detector {part.detector} {told}")
+    if part.against and part.detector not in COMPARABLE:
+        raise ValueError(f"detector {part.detector} is compared with nothing")
+    if part.z and part.against != "usual":
+        raise ValueError("z counts sigmas of the usual: needs against: usual")
     if part.each is not None and isinstance(part.each.limit, OfDevice):
         raise ValueError("`each` takes a plain number")
     if (part.each is not None) != (part.detector == "count"):
@@ -321,7 +340,7 @@ class RuleSet:
 
 
 #: What may mute a rule beside other rules: permits and the switches of the city.
-SWITCHES = ("permit.", "season.")
+SWITCHES = ("permit.", "season.", "protect.")
 TEXTS = ("name", "cause", "consequence", "action")
 
 
@@ -332,6 +351,8 @@ def load(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> 
     keys = {found.item.key for found in declared}
     for found in declared:
         wrong += _check_kinds(found, catalogue)
+        if found.item.guard and (told := mistake(found.item.guard, GUARD)):
+            wrong.append(found.mistake(told, "guard"))
         wrong += [
             found.mistake(f"no rule {name} is declared", "muted_by", index)
             for index, name in enumerate(found.item.muted_by)
@@ -394,7 +415,7 @@ def _check_channel(
     if not channels:
         yield found.mistake(f"channel {part.channel} is declared nowhere", *path, "channel")
     for channel in channels:
-        wanted = UNITLESS.get(part.detector, channel.unit)
+        wanted = RATIO if part.by == "ratio" else UNITLESS.get(part.detector, channel.unit)
         if part.unit != wanted and not _is_state(channel, part):
             yield found.mistake(f"must be {wanted}, the unit of what is compared", *path, "unit")
             return
@@ -416,7 +437,7 @@ def _unordered_levels(declared: list[Declaration[RuleDecl]]) -> Iterator[Mistake
             if rule.schedule or rule.guard or rule.any:
                 continue
             extreme = float(part.on.limit) if part.on.upward else -float(part.on.limit)
-            span = (part.window, part.each.model_dump_json() if part.each else "", part.z)
+            span = (part.window, part.each.model_dump_json() if part.each else "", part.against, part.by)
             for kind in rule.kinds:
                 key = (kind, part.channel, part.detector, part.on.upward, span)
                 for level, limit, other in known.setdefault(key, []):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.batch import Batch
-from core.clock import SECOND_US
+from core.clock import SECOND_US, to_us
 from events.detectors.columns import NEVER
 from events.rules import ANY_KIND, Rule, RuleSet
 from iot.registry import Device, Registry
@@ -89,7 +90,7 @@ class Silence:
             _suppressed(silent) if silent.device is not None and silent.device.area in dark else silent
             for silent in devices
         ]
-        return [*everybody, *streets, *gateways, *devices]
+        return [*everybody, *streets, *gateways, *devices, *self._overdue(now_us)]
 
     # -- devices -------------------------------------------------------------------------------------------
 
@@ -126,6 +127,14 @@ class Silence:
     def _watched(self, rule: Rule) -> list[Device]:
         everybody = ANY_KIND in rule.decl.kinds
         return [d for d in self.registry.devices.values() if everybody or d.kind in rule.decl.kinds]
+
+    def _overdue(self, now_us: int) -> Iterable[Silent]:
+        """Devices whose `calibration_due` (a date) has passed; what is no date is none."""
+        for rule in self._of("overdue"):
+            for device in self.registry.devices.values():
+                due = _date_us(device.params.get("calibration_due"))
+                if due is not None and due <= now_us:
+                    yield Silent(rule, device.id, due, device, level=rule.decl.level)
 
     # -- gateways, streets, everybody ----------------------------------------------------------------------
 
@@ -218,6 +227,13 @@ class Silence:
 
     def _of(self, detector: str) -> list[Rule]:
         return [rule for rule in self.rules if rule.decl.enabled and rule.decl.detector == detector]
+
+
+def _date_us(value: object) -> int | None:
+    try:
+        return to_us(datetime.combine(date.fromisoformat(str(value)), time(tzinfo=UTC)))
+    except ValueError:
+        return None
 
 
 def _suppressed(silent: Silent) -> Silent:

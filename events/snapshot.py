@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.detectors import Detector, Ints
+from events.detectors.watches import MEMORY_PART
 from events.rules import RuleSet
 from iot.registry import Registry
 
@@ -21,7 +22,7 @@ def keys(detector: Detector, rules: RuleSet, registry: Registry) -> NDArray[np.v
     watches = detector.watches
     marks = np.array([rule.mark for rule in rules], np.uint32)
     found = np.empty(len(watches), KEY)
-    found["mark"] = marks[watches.rule] if len(marks) else 0
+    found["mark"] = np.where(watches.part == MEMORY_PART, 0, marks[watches.rule] if len(marks) else 0)
     found["part"] = watches.part
     found["device"] = registry.device_of[watches.point]
     found["channel"] = registry.channel_of[watches.point]

@@ -130,14 +130,17 @@ class Timeline:
         live: list[Detector],
         settled: list[Detector],
         registry: Registry,
+        clock: Ints | None = None,
         watermark_us: int = WATERMARK_US,
     ) -> None:
+        """`clock[point]` is shared by points that must be taken again together; without it each has its own."""
         self.registry = registry
         self.live = live
         self.settled = settled
         self.watermark_us = watermark_us
         self.head_us = NEVER
         self.horizon_us = NEVER
+        self._clock = np.arange(registry.size, dtype=np.int32) if clock is None else clock
         self._newest = np.full(registry.size, NEVER, np.int64)
         self._touched = np.zeros(registry.size, bool)
         self._recent = Held()
@@ -164,11 +167,14 @@ class Timeline:
         if len(rows):
             self._unsettled.append((number, int(rows.time_us.max())))
             self._recent.add(rows)
-        late = rows.time_us <= self._newest[rows.point]
-        again = np.unique(rows.point[late])
-        fresh = rows.take(~np.isin(rows.point, again)) if len(again) else rows
+        clock = self._clock[rows.point]
+        late = rows.time_us <= self._newest[clock]
+        behind = np.zeros(self.registry.size, bool)
+        behind[clock[late]] = True
+        again = np.flatnonzero(behind[self._clock]).astype(np.int32)
+        fresh = rows.take(~behind[clock]) if len(again) else rows
         findings = merged(detector.observe(fresh.point, fresh.time_us, fresh.value) for detector in self.live)
-        np.maximum.at(self._newest, rows.point, rows.time_us)
+        np.maximum.at(self._newest, clock, rows.time_us)
         revisions = [self._again(again)] if len(again) else []
         self.head_us = max(self.head_us, int(batch.received_us.max()))
         findings = merged([findings, _advance(self.live, self.head_us)])
@@ -186,7 +192,7 @@ class Timeline:
         """Remember what was said. A reading older than a decision of its point is late for it."""
         if len(findings):
             self._said.append(findings)
-            np.maximum.at(self._newest, findings["point"], findings["time_us"])
+            np.maximum.at(self._newest, self._clock[findings["point"]], findings["time_us"])
 
     def _admit(self, batch: Batch) -> tuple[Rows, Rows | None]:
         """The rows to decide on, and those that came too late for it."""
@@ -242,7 +248,7 @@ class Timeline:
         rows = self._recent.of(np.ones(self.registry.size, bool))
         found = merged(detector.observe(rows.point, rows.time_us, rows.value) for detector in self.live)
         found = merged([found, _advance(self.live, self.head_us)])
-        np.maximum.at(self._newest, rows.point, rows.time_us)
+        np.maximum.at(self._newest, self._clock[rows.point], rows.time_us)
         self._note(found)
         self._touched[:] = True
         return found

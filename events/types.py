@@ -13,6 +13,7 @@ from core.domains import Declaration, Domains
 from core.schema import Declared, Key, Span, span_s
 from core.text import Texts
 from core.yamlfile import Mistake, Mistakes
+from events.expressions import PRIORITY, mistake
 from events.rules import Class, RuleSet
 
 #: What evidence can be beside an alert of a rule; the part after the dot names which.
@@ -41,17 +42,19 @@ class Near(Declared):
     #: The evidence lies upstream (downstream) of the anchor, at most so many metres of pipe away.
     upstream_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
     downstream_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
+    #: One lies downwind of the other, within so many metres.
+    downwind_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
 
     @model_validator(mode="after")
     def _some(self) -> Near:
-        if not (self.same or self.within_m or self.along_m or self.upstream_m or self.downstream_m):
-            raise ValueError("needs one of same, within_m, along_m, upstream_m, downstream_m")
+        if not (self.same or self.reach_m):
+            raise ValueError("needs one of same, within_m, along_m, upstream_m, downstream_m, downwind_m")
         return self
 
     @property
     def reach_m(self) -> float:
         """No two places further apart than this are related by distance."""
-        return max(self.within_m, self.along_m, self.upstream_m, self.downstream_m)
+        return max(self.within_m, self.along_m, self.upstream_m, self.downstream_m, self.downwind_m)
 
 
 class Weight(Declared):
@@ -179,6 +182,11 @@ def load(domains: Domains, rules: RuleSet, texts: Texts | None = None) -> dict[s
     for found in declared:
         wrong += _check_evidence(found, rules, known)
         wrong += _check_children(found, known)
+        wrong += [
+            found.mistake(told, "raises", index, "when")
+            for index, raised in enumerate(found.item.raises)
+            if (told := mistake(raised.when, PRIORITY))
+        ]
         if texts is not None:
             wrong += _check_texts(found, texts)
     if wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -15,6 +16,7 @@ from core.errors import Invalid, NotFound
 from core.http import Allow, Db, Json, Lang, Limit, bbox, decode_cursor, page
 from gis import sample, store, style
 from gis.asset import Asset
+from gis.style import Tokens
 from gis.views import CityMap
 
 MVT = "application/vnd.mapbox-vector-tile"
@@ -26,8 +28,10 @@ Tile = Annotated[int, Path(ge=0, lt=1 << 22)]
 Degrees = Annotated[float, Query(ge=-180, le=180)]
 
 
-def router(city_map: CityMap) -> APIRouter:
+def router(city_map: CityMap, themes: Mapping[str, Tokens] | None = None) -> APIRouter:
+    """`themes`: the colours of `dark` and `light` as the screens have them; without them those of `gis.style`."""
     routes = APIRouter()
+    colours = themes or {"dark": style.DARK, "light": style.LIGHT}
 
     @routes.get("/map/style.json")
     async def map_style(
@@ -41,8 +45,9 @@ def router(city_map: CityMap) -> APIRouter:
         del actor
         file = await to_thread.run_sync(city_map.tiles)
         view = style.View(sample.CENTRE, pitch=pitch, scale=scale, language=language)
-        tokens = style.DARK if theme == "dark" else style.LIGHT
-        return Json(style.style(tokens, f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION))
+        return Json(
+            style.style(colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION)
+        )
 
     @routes.get("/map/tiles/{name}")
     async def tile_file(

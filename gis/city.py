@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +219,12 @@ class City:
         return text.load([Path(__file__).parent])
 
 
+@cache
 def sample_city(seed: int = 1) -> City:
-    """The shipped city: Shanghai's Bund and Lujiazui after OpenStreetMap, with networks made from `seed`."""
+    """The shipped city: Shanghai's Bund and Lujiazui after OpenStreetMap, with networks made from `seed`.
+
+    A process has one of each seed.
+    """
     return assemble(sample_base(), seed)
 
 

@@ -19,13 +19,33 @@ from gis.lines import Floats, Geometry, Ints, Polylines, cut, measure, shifted
 from gis.streets import Streets
 
 #: Sizes in mm that drains are made in, and the least fall of each (ours, after common practice).
-SIZES_MM = np.array([300, 400, 500, 600, 800, 1000, 1200, 1500, 1800, 2200, 2600, 3000])
+SIZES_MM = np.array([300, 400, 500, 600, 800, 1000, 1200, 1500, 1800, 2200, 2600, 3000, 3500, 4000])
 LEAST_FALL = np.array(
-    [0.0025, 0.002, 0.0016, 0.0013, 0.001, 0.0009, 0.0008, 0.0007, 0.0006, 0.0005, 0.0005, 0.0004]
+    [
+        0.0025,
+        0.002,
+        0.0016,
+        0.0013,
+        0.001,
+        0.0009,
+        0.0008,
+        0.0007,
+        0.0006,
+        0.0005,
+        0.0005,
+        0.0004,
+        0.0004,
+        0.0004,
+    ]
 )
 
-#: Rain that drains are sized for (ours): 50 mm in an hour on ground of which 65 % runs off.
-DESIGN_LPS_M2 = 50.0 / 3600 * 0.65
+#: What drains are sized for (ours): rain that comes once in three years, of which 65 % runs off; it takes 8 minutes
+#: to the first manhole, and 1.2 m/s in the drains. `RESERVE` is room beyond that.
+RETURN_YEARS = 3.0
+RUNOFF = 0.65
+INLET_MIN = 8.0
+DRAIN_MPS = 1.2
+RESERVE = 1.5
 
 ROUGHNESS = 0.013  # Manning's n of concrete
 PIECE_M = 60.0
@@ -80,6 +100,7 @@ class Catchment:
     station: int
     outfall: int
     area_m2: float
+    design_lps: float  # what its pumps lift together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +260,7 @@ class _Draft:
         outfall = np.array([kind == "outfall" for kind in self.kind])
         area = np.where(outfall, 0.0, _areas(xy, outfall, self.shore))
         order = _downwards(tail, head, len(xy))
-        size = _sizes(tail, head, area, order)
+        size, design = _sizes(tail, head, length, area, order)
         upper, lower, invert = _inverts(
             tail, head, length, size, np.array(self.height), order, np.array(self.role)
         )
@@ -269,7 +290,7 @@ class _Draft:
         )
         total = np.bincount(manholes.catchment, area, len(self.stations))
         catchments = tuple(
-            Catchment(f"CA-{row + 1:02d}", station, end, float(total[row]))
+            Catchment(f"CA-{row + 1:02d}", station, end, float(total[row]), float(design[station]))
             for row, (station, end) in enumerate(self.stations)
         )
         return DrainageNetwork(manholes, drains, catchments, self.junction)
@@ -330,28 +351,42 @@ def _downwards(tail: Ints, head: Ints, nodes: int) -> Ints:
     return np.argsort(rank[tail], kind="stable").astype(np.int32)
 
 
-def _sizes(tail: Ints, head: Ints, area: Floats, order: Ints) -> Ints:
-    """The smallest size that carries the design rain of all land above, full, at its least fall; never narrower
-    further down.
+def rain_mm_h(years: float, minutes: float) -> float:
+    """Mean intensity of rain that lasts so long and comes once in so many years.
+
+    The usual form of a Chinese city's storm formula (暴雨强度公式) with numbers of ours, near those of Shanghai.
     """
+    return float(0.36 * 1600.0 * (1.0 + 0.846 * np.log10(years)) / (minutes + 7.0) ** 0.656)
+
+
+def storm(years: float, minutes: int = 120, step_min: int = 5, peak_at: float = 0.4) -> list[float]:
+    """A design storm after Keifer and Chu (Chicago) from that formula: mm/h of each step."""
+    peak = 0.36 * 1600.0 * (1.0 + 0.846 * np.log10(years))
+    at = np.arange(step_min / 2, minutes, step_min)
+    before = peak_at * minutes
+    away = np.where(at < before, (before - at) / peak_at, (at - before) / (1 - peak_at))
+    intensity: Floats = peak * ((1 - 0.656) * away + 7.0) / (away + 7.0) ** 1.656
+    steps: list[float] = intensity.tolist()
+    return steps
+
+
+def _sizes(tail: Ints, head: Ints, length: Floats, area: Floats, order: Ints) -> tuple[Ints, Floats]:
+    """(size of each drain, design flow of each node in L/s) by the rational method; never narrower further down."""
     above = area.copy()
+    minutes = np.full(len(area), INLET_MIN)
     row = np.zeros(len(tail), np.int64)
     widest = np.zeros(len(area), np.int64)
-    capacity = (
-        np.pi
-        / 4
-        * (SIZES_MM / 1000.0) ** 2
-        / ROUGHNESS
-        * (SIZES_MM / 4000.0) ** (2 / 3)
-        * np.sqrt(LEAST_FALL)
-    )
+    section, radius = np.pi / 4 * (SIZES_MM / 1000.0) ** 2, SIZES_MM / 4000.0
+    capacity = 1000.0 * section / ROUGHNESS * radius ** (2 / 3) * np.sqrt(LEAST_FALL)
+    design = np.zeros(len(area))
     for pipe in order.tolist():
-        need = above[tail[pipe]] * DESIGN_LPS_M2 / 1000.0
-        row[pipe] = max(int(np.searchsorted(capacity, need)), int(widest[tail[pipe]]))
-        row[pipe] = min(row[pipe], len(SIZES_MM) - 1)
-        widest[head[pipe]] = max(widest[head[pipe]], row[pipe])
-        above[head[pipe]] += above[tail[pipe]]
-    return SIZES_MM[row].astype(np.int32)
+        a, b = int(tail[pipe]), int(head[pipe])
+        design[a] = above[a] * RUNOFF * rain_mm_h(RETURN_YEARS, float(minutes[a])) / 3600.0 * RESERVE
+        row[pipe] = min(max(int(np.searchsorted(capacity, design[a])), int(widest[a])), len(SIZES_MM) - 1)
+        widest[b] = max(widest[b], row[pipe])
+        above[b] += above[a]
+        minutes[b] = max(minutes[b], minutes[a] + length[pipe] / DRAIN_MPS / 60.0)
+    return SIZES_MM[row].astype(np.int32), design
 
 
 def _inverts(
@@ -420,7 +455,7 @@ def _inp(network: DrainageNetwork, rain_mm_h: Sequence[float], step_min: int, ho
         for each in network.catchments
     ]
     text += ["", "[CURVES]"]
-    text += [f"C{each.id} PUMP2 2 {capacity_lps(each) / 2:.1f}\nC{each.id} 50 {capacity_lps(each):.1f}"
+    text += [f"C{each.id} PUMP2 1 {each.design_lps / 2:.1f}\nC{each.id} 50 {each.design_lps:.1f}"
              for each in network.catchments]  # fmt: skip
     text += [
         "",
@@ -442,8 +477,3 @@ def _floor(network: DrainageNetwork, node: int) -> float:
     """The bottom of a node; a pumping station's forebay lies below its lowest drain."""
     deeper = 1.5 if network.manholes.kind[node] == "pump_station" else 0.0
     return float(network.manholes.invert_m[node]) - deeper
-
-
-def capacity_lps(catchment: Catchment) -> float:
-    """What a station lifts with all pumps: the design rain on its land."""
-    return catchment.area_m2 * DESIGN_LPS_M2

@@ -22,6 +22,7 @@ SERVICES = ("water_supply", "drainage", "gas", "road", "urban_management")
 UNDERPASS_DEPTH_M = 5.2
 LOW_POINT_APART_M = 260.0
 FIRE_S = 285.0
+CANDIDATES = 160
 SITE_M2 = (3_000.0, 32_000.0)
 SITE_APART_M = 550.0
 
@@ -159,8 +160,8 @@ def fire_stations(streets: Streets, router: Router) -> list[Facility]:
     """As few as reach every junction in `FIRE_S`, the one that reaches most of what is left chosen next."""
     names = _Names(streets)
     places = [_xy(streets, node) for node in range(streets.nodes)]
-    candidates = _spread(streets.node_xy, min(streets.nodes, max(24, streets.nodes // 8)), 1)
-    reached = np.array([router.seconds_from(places[node], places) for node in candidates]) <= FIRE_S
+    candidates = _spread(streets.node_xy, min(streets.nodes, max(24, streets.nodes // 8), CANDIDATES), 1)
+    reached = router.seconds_among([places[node] for node in candidates], places) <= FIRE_S
     left = reached.any(axis=0)
     found: list[Facility] = []
     while left.any():

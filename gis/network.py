@@ -246,6 +246,17 @@ class Network:
         label: Ints = connected_components(graph, directed=False)[1].astype(np.int32)
         return label
 
+    def _pieces_without(self, valves: Ints) -> Ints:
+        """The connected pieces when these valves (rows) are shut."""
+        cut = np.zeros(2 * len(self.edge_ids), bool)
+        cut[self._joint_of(valves)] = True
+        return self._pieces(cut)
+
+    @cached_property
+    def _segments(self) -> Ints:
+        """The pieces that the valves divide the network into."""
+        return self._pieces_without(np.arange(len(self.valves.id), dtype=np.int32))
+
     def _joint_of(self, rows: Ints) -> Ints:
         edge, node = self.valves.edge[rows], self.valves.node[rows]
         joint: Ints = np.where(self.tail[edge] == node, edge, edge + len(self.edge_ids)).astype(np.int32)
@@ -257,12 +268,12 @@ class Network:
         Dry is what lies between the valves, and what no source reaches once they are shut.
         """
         place = self.place(edge)
-        works = np.array([name not in stuck for name in self.valves.id], bool)
+        works = np.ones(len(self.valves.id), bool)
+        if stuck:
+            works = np.array([name not in stuck for name in self.valves.id], bool)
         usable = np.flatnonzero(works | self.valves.shut).astype(np.int32)
         n = len(self.node_ids)
-        cut = np.zeros(2 * len(self.edge_ids), bool)
-        cut[self._joint_of(usable)] = True
-        piece = self._pieces(cut)
+        piece = self._segments if not stuck else self._pieces_without(usable)
         here = piece[place.node if place.edge < 0 else n + place.edge]
         at_edge, at_node = self.valves.edge[usable], self.valves.node[usable]
         touching = (piece[n + at_edge] == here) ^ (piece[at_node] == here)
@@ -277,10 +288,9 @@ class Network:
 
     def dry(self, shut: Ints) -> tuple[Ints, Ints]:
         """(nodes, edges) that no source reaches when these valves (rows) are shut beside those that already are."""
-        rows = np.concatenate([np.flatnonzero(self.valves.shut), shut]).astype(np.int32)
-        cut = np.zeros(2 * len(self.edge_ids), bool)
-        cut[self._joint_of(rows)] = True
-        piece = self._pieces(cut)
+        piece = self._pieces_without(
+            np.concatenate([np.flatnonzero(self.valves.shut), shut]).astype(np.int32)
+        )
         fed = np.isin(piece, piece[self.sources])
         n = len(self.node_ids)
         return np.flatnonzero(~fed[:n]).astype(np.int32), np.flatnonzero(~fed[n:]).astype(np.int32)

@@ -25,6 +25,9 @@ WALK_MPS = 1.4
 #: Roads that no door opens on, beside slip roads and tunnels.
 NO_ACCESS = frozenset({"motorway", "trunk"})
 
+#: A first search looks no farther than a way as slow as this, as the crow flies; nearly all ways are faster.
+PROMISING_MPS = 4.5
+
 XY = tuple[float, float]
 
 
@@ -45,6 +48,10 @@ class _Stop:
     edge: int
     share: float
     aside_m: float
+
+
+#: Many stops as columns: edge, share, metres aside.
+_Stops = tuple[Ints, Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,15 +142,17 @@ class Router:
         if straight is not None:
             return self._told(straight, a, [], b, weighted)
         out, into = self._departures(a), self._arrivals(b)
-        cost, before = dijkstra(weighted.graph, indices=[node for node, _ in out], return_predecessors=True)
-        best, row, last = min(
-            (first + float(cost[row, node]) + final, row, node)
-            for row, (_, first) in enumerate(out)
-            for node, final in into
-        )
-        if not np.isfinite(best):
+        origin = len(self.roads.node_xy)
+        graph = _with_origin(weighted.graph, out)
+        straight_m = float(np.hypot(start[0] - end[0], start[1] - end[1]))
+        for limit in (60.0 + straight_m / PROMISING_MPS, np.inf):
+            cost, before = dijkstra(graph, indices=origin, return_predecessors=True, limit=limit)
+            best, last = min((float(cost[node]) + final, node) for node, final in into)
+            if np.isfinite(best):
+                break
+        else:
             return None
-        return self._told(best, a, _path(before[row], out[row][0], last), b, weighted)
+        return self._told(best, a, _path(before, origin, last)[1:], b, weighted)
 
     def seconds_to(
         self,
@@ -155,7 +164,7 @@ class Router:
         """Travel time from each of many places to one, by a single search backwards; infinite without a way."""
         target = self._stop(end)
         backwards = self.weighted(closed, slower).graph.T.tocsr()
-        return self._times(backwards, target, self._arrivals(target), starts, leaving=True)
+        return self._times(backwards, target, self._arrivals(target), self._snap(starts), leaving=True)
 
     def seconds_from(
         self,
@@ -167,21 +176,29 @@ class Router:
         """Travel time from one place to each of many, by a single search; infinite without a way."""
         origin = self._stop(start)
         graph = self.weighted(closed, slower).graph
-        return self._times(graph, origin, self._departures(origin), ends, leaving=False)
+        return self._times(graph, origin, self._departures(origin), self._snap(ends), leaving=False)
+
+    def seconds_among(self, starts: Sequence[XY], ends: Sequence[XY]) -> Floats:
+        """Travel times on open roads from each of many places to each of many, (len(starts), len(ends))."""
+        there = self._snap(ends)
+        rows = []
+        for start in starts:
+            origin = self._stop(start)
+            rows.append(self._times(self._open.graph, origin, self._departures(origin), there, leaving=False))
+        return np.array(rows).reshape(len(starts), len(ends))
 
     def _times(
         self,
         graph: csr_matrix,
         one: _Stop,
         doors: list[tuple[int, float]],
-        many: Sequence[XY],
+        many: _Stops,
         *,
         leaving: bool,
     ) -> Floats:
         """Seconds between one stop (with its ways in or out) and many places that are left or arrived at."""
-        cost = dijkstra(graph, indices=[node for node, _ in doors])
-        cost = (cost + np.array([[seconds] for _, seconds in doors])).min(axis=0)
-        edge, share, aside = self._snap(many)
+        cost = dijkstra(_with_origin(graph, doors), indices=len(self.roads.node_xy))
+        edge, share, aside = many
         way, whole = self.roads.oneway[edge], self._seconds[edge]
         to_head = np.where(way >= 0, (1 - share) * whole if leaving else share * whole, np.inf)
         to_tail = np.where(way <= 0, share * whole if leaving else (1 - share) * whole, np.inf)
@@ -205,7 +222,7 @@ class Router:
         edge, share, aside = self._snap([place])
         return _Stop(int(edge[0]), float(share[0]), float(aside[0]))
 
-    def _snap(self, places: Sequence[XY]) -> tuple[Ints, Floats, Floats]:
+    def _snap(self, places: Sequence[XY]) -> _Stops:
         """(edge, share of it before the place, metres aside) of the nearest road to each place one can stop on."""
         spots = points(np.asarray(places, np.float64).reshape(-1, 2))
         rows = self._tree.nearest(spots)
@@ -260,6 +277,15 @@ class Router:
     def _end_at(self, edge: int, node: int) -> float:
         """Metres from a road's begin to its end at a junction."""
         return float(self.roads.lines.length_m[edge]) if self.roads.head[edge] == node else 0.0
+
+
+def _with_origin(graph: csr_matrix, doors: list[tuple[int, float]]) -> csr_matrix:
+    """The graph with one more node, from which one gets to some junctions in so many seconds."""
+    nodes = graph.shape[0]
+    data = np.concatenate([graph.data, [seconds for _, seconds in doors]])
+    ends = np.concatenate([graph.indices, np.array([node for node, _ in doors], np.int32)])
+    starts = np.append(graph.indptr, np.int32(len(ends)))
+    return csr_matrix((data, ends, starts), shape=(nodes + 1, nodes + 1))
 
 
 def _path(before: NDArray[np.integer], start: int, end: int) -> list[int]:

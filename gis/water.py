@@ -40,6 +40,7 @@ VALVE_ASIDE_M = 4.0
 DISTRICT_HEAD_M = 30.0  # of water column behind a district's reducer
 DESIGN_SPEED = 1.1  # m/s in the busiest hour
 SECOND_INLET_M = 220.0
+JUNCTIONS_A_SOURCE = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,43 +251,50 @@ class _Draft:
     # -- trunk mains -------------------------------------------------------------------------------------------
 
     def lay_trunk(self, members: Ints, head_m: float) -> None:
-        """Two sources at the rim of the junctions, and mains from both to an inlet of every district."""
+        """Sources at the rim of the junctions, and mains from the nearest two to an inlet of every district."""
         ports = self._ports(members)
         cost, before = dijkstra(self.trunk_graph, indices=ports, return_predecessors=True)
         used: dict[tuple[int, int], float] = {}
+        given = np.zeros(len(ports))
+        nearest = cost.min(axis=0) if len(ports) > 2 else cost[0]  # of two sources the first is the main one
         inlets: dict[int, list[int]] = {}
         for zone in np.unique(self.cell[members]).tolist():
             inside = members[self.cell[members] == zone]
             need = float(self.demand[inside].sum())
-            first = int(inside[np.argmin(cost[0][inside])])
+            first = int(inside[np.argmin(nearest[inside])])
             inlets[zone] = [first]
-            for port in range(len(ports)):
+            for port in np.argsort(cost[:, first])[:2].tolist():
                 for a, b in _steps(before[port], ports[port], first):
                     used[a, b] = used.get((a, b), 0.0) + need * 0.7
-        for a, b in _steps(before[0], ports[0], ports[-1]):
-            used.setdefault((a, b), 0.0)
+                given[port] += need * 0.7
+        for port in ports[1:].tolist():
+            for a, b in _steps(before[0], ports[0], port):
+                used.setdefault((a, b), 0.0)
         on_trunk = {node for edge in used for node in edge}
         for zone in inlets:
             inlets[zone] += self._second_inlet(zone, inlets[zone][0], on_trunk)
         for (a, b), flow in used.items():
             self._lay_trunk_pipe(a, b, flow)
-        for port in ports:
-            self._lay_source(int(port), head_m, float(self.demand[members].sum()) * 0.7)
+        for row, port in enumerate(ports.tolist()):
+            self._lay_source(port, head_m, float(given[row]))
         for zone, chosen in inlets.items():
             need = float(self.demand[members[self.cell[members] == zone]].sum())
             for node in chosen:
                 self._lay_inlet(node, zone, need)
 
     def _ports(self, members: Ints) -> Ints:
-        """Where water comes in: the junction of a main road farthest from the middle, and the one farthest from it."""
+        """Where water comes in: junctions of main roads, the first farthest out, all far from each other."""
         touches = np.full(self.streets.nodes, 9, np.int8)
         np.minimum.at(touches, self.streets.tail, self.streets.rank)
         np.minimum.at(touches, self.streets.head, self.streets.rank)
         main = members[touches[members] <= max(1, int(touches[members].min()))]
         xy = self.streets.node_xy[main]
-        first = int(np.argmax(np.hypot(*xy.T)))
-        second = int(np.argmax(np.hypot(*(xy - xy[first]).T)))
-        ports: Ints = main[[first, second]] if first != second else main[[first]]
+        chosen = [int(np.argmax(np.hypot(*xy.T)))]
+        gap = np.hypot(*(xy - xy[chosen[0]]).T)
+        while len(chosen) < max(2, round(len(members) / JUNCTIONS_A_SOURCE)) and gap.max() > 0:
+            chosen.append(int(np.argmax(gap)))
+            gap = np.minimum(gap, np.hypot(*(xy - xy[chosen[-1]]).T))
+        ports: Ints = main[chosen]
         return ports
 
     def _second_inlet(self, zone: int, first: int, on_trunk: set[int]) -> list[int]:
@@ -579,10 +587,9 @@ def _valves(network: WaterNetwork) -> OnPipe:
             ends.update((row, node) for row in rows if row != widest)
         if network.nodes.kind[node] == "source":
             ends.update((row, node) for row in rows)
-    for row in _rows(pipes, "boundary"):
-        ends = {end for end in ends if end[0] != row} | {(row, int(pipes.head[row]))}
-    for row in _rows(pipes, "inlet"):
-        ends = {end for end in ends if end[0] != row} | {(row, int(pipes.tail[row]))}
+    one = {row: int(pipes.head[row]) for row in _rows(pipes, "boundary")}
+    one |= {row: int(pipes.tail[row]) for row in _rows(pipes, "inlet")}
+    ends = {end for end in ends if end[0] not in one} | set(one.items())
     for pump in network.pumps:
         ends.update((row, pump.head) for row in meets[pump.head])
     places = []

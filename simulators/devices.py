@@ -131,6 +131,8 @@ def _water(places: Places) -> Iterator[Device]:
             Say("pressure", Gauge(node=spot.node), period),
         )
         params: dict[str, object] = {"period_s": period // SECOND_US}
+        if pilot:  # a logger that speaks every 5 s need not wait minutes to be believed
+            params |= {"drop_hold_s": 5, "low_hold_s": 30}
         yield Device(f"ws-p-{number:02d}", "ws_pressure_logger", spot, gateway, says, number, params=params)
     inlets = [spot for spot in places.inlets if spot.zone == places.pilot]
     for number, spot in enumerate(inlets, 1):
@@ -202,7 +204,10 @@ def _flood(places: Places) -> Iterator[Device]:
             Say("power_ok", steady(1), MINUTE_US, 0.5),
         )
         role = "underpass" if number == 1 else ""
-        yield Device(f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, role=role)
+        params: dict[str, object] = {"close_depth_cm": 25, "close_hold_s": 20}
+        yield Device(
+            f"fl-under-{number:02d}", "fl_underpass", spot, gateway, says, number, "simulated", role, params
+        )
     for number, spot in enumerate(places.rain_stations, 1):
         windows = (("rain_5m", 5 * MINUTE_US), ("rain_1h", HOUR_US), ("rain_24h", 24 * HOUR_US))
         says = tuple(
@@ -216,7 +221,7 @@ def _flood(places: Places) -> Iterator[Device]:
         says = of(
             Say("river_level", level, HOUR_US, deadband=0.2),
         )
-        params: dict[str, object] = {"warning_m": 4.0, "guarantee_m": 4.4, "record_m": 5.72}
+        params = {"warning_m": 4.0, "guarantee_m": 4.4, "record_m": 5.72}
         yield Device(f"fl-river-{number:02d}", "fl_river", spot, gateway, says, number, params=params)
 
 
@@ -245,7 +250,8 @@ def _drainage(places: Places) -> Iterator[Device]:
         says = of(Say("level", level, 5 * MINUTE_US), Say("depth_below_cover", cover, 5 * MINUTE_US))
         params = {"diameter_m": 0.8, "depth_m": depth}
         yield Device(f"dr-level-{number:02d}", "dr_manhole_level", spot, gateway, says, number, params=params)
-    for number, spot in enumerate(places.manholes[:4], 1):
+    yield from _chain(places)
+    for number, spot in enumerate((*places.manholes[:4], *places.well_cluster), 1):
         says = of(
             Say(
                 "ch4_lel",
@@ -260,6 +266,31 @@ def _drainage(places: Places) -> Iterator[Device]:
             Say("water_flag", steady(0), 30 * MINUTE_US, 0.5),
         )
         yield Device(f"dr-gas-{number:02d}", "dr_well_gas", spot, gateway, says, number)
+
+
+def _chain(places: Places) -> Iterator[Device]:
+    """Level meters in manholes one below the other, and a flow meter below the last."""
+    for number, spot in enumerate(places.drain_chain, 11):
+        level = Stream(0.26, "sewage", 0.5, slow=0.015, fast=0.008, low=0.02, resolution=0.01)
+        depth = round(spot.ground_m - spot.invert_m, 2)
+        cover = replace(level, base=depth - level.base, swing=-0.5 * level.base / (depth - level.base))
+        says = of(Say("level", level, 5 * MINUTE_US), Say("depth_below_cover", cover, 5 * MINUTE_US))
+        params: dict[str, object] = {"diameter_m": 0.8, "depth_m": depth}
+        role = "chain"
+        yield Device(
+            f"dr-level-{number:02d}",
+            "dr_manhole_level",
+            spot,
+            "gw-sim-drain",
+            says,
+            number,
+            role=role,
+            params=params,
+        )
+    for spot in places.drain_chain[-1:]:
+        flow = Stream(72, "sewage", 0.7, slow=3, fast=1.5, low=0, resolution=0.1)
+        says = of(Say("flow", flow, 5 * MINUTE_US))
+        yield Device("dr-flow-01", "dr_sewer_flow", spot, "gw-sim-drain", says, 1, role="chain")
 
 
 def _gas(places: Places) -> Iterator[Device]:
@@ -285,7 +316,7 @@ def _gas(places: Places) -> Iterator[Device]:
         )
         params = {"set_kpa": 2.5}
         yield Device(f"gas-reg-{number:02d}", "gas_regulator", spot, gateway, says, number, params=params)
-    for number, spot in enumerate(places.valve_pits, 1):
+    for number, spot in enumerate((*places.valve_pits, *places.gas_cluster), 1):
         says = of(
             Say("ch4_lel", Stream(0.4, slow=0.2, fast=0.1, low=0, resolution=0.1), 30 * MINUTE_US, 2.0),
             Say("water_flag", steady(0), 30 * MINUTE_US, 0.5),
@@ -348,5 +379,9 @@ def _fire(places: Places) -> Iterator[Device]:
         states = (("running", 0), ("auto_mode", 1), ("power_ok", 1), ("fault", 0))
         says = tuple(Say(channel, steady(value), HOUR_US, 0.5) for channel, value in states)
         yield Device(f"fire-pump-{number:02d}", "fire_pump", spot, gateway, says, number)
-        says = tuple(Say(channel, steady(0), 24 * HOUR_US, 0.5) for channel in ("alarm", "fault", "shield"))
-        yield Device(f"fire-smoke-{number:02d}", "fire_detector", spot, gateway, says, number)
+        for head in range(1, 7 if number == 1 else 2):  # the first building has a floor full of them
+            says = tuple(
+                Say(channel, steady(0), 24 * HOUR_US, 0.5) for channel in ("alarm", "fault", "shield")
+            )
+            name = f"fire-smoke-{number:02d}" if head == 1 else f"fire-smoke-{number:02d}-{head}"
+            yield Device(name, "fire_detector", spot, gateway, says, 10 * number + head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -12,6 +13,7 @@ class Spot:
     zone   DMA or catchment
     area   street (街道)
     node   where the supply model has it: a node, or a link with the sign of its flow
+    invert_m, ground_m  of a manhole, above the datum
     """
 
     asset: str
@@ -24,16 +26,34 @@ class Spot:
     node: str = ""
     link: str = ""
     sign: float = 1.0
+    invert_m: float = 0.0
+    ground_m: float = 0.0
 
 
 Spots = tuple[Spot, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Depot:
+    """Where a crew of a service starts from."""
+
+    spot: Spot
+    service: str
+
+
+def metres(one: Spot, other: Spot) -> float:
+    """Distance on the ground, good to a per cent within a city."""
+    north = (one.lat - other.lat) * 111_320.0
+    east = (one.lon - other.lon) * 111_320.0 * math.cos(math.radians(other.lat))
+    return math.hypot(north, east)
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Spots by what they are good for. `inp` is the supply model (EPANET text); `pattern` its demand pattern.
 
-    `pilot` is the DMA whose inlets are metered by the model and in which `burst` (a pipe) breaks.
+    `pilot` is the DMA whose inlets are metered by the model and in which `burst` (a pipe) breaks. `drain_chain` are
+    manholes one below the other, `gas_cluster` and `well_cluster` valves and manholes around one place.
     """
 
     inp: str
@@ -56,3 +76,7 @@ class Places:
     sites: Spots
     buildings: Spots
     noise_points: Spots
+    drain_chain: Spots = ()
+    gas_cluster: Spots = ()
+    well_cluster: Spots = ()
+    depots: tuple[Depot, ...] = ()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gis.asset import Asset
 from gis.city import City
 from gis.hydraulics import MIDDLE, Hydraulics
-from simulators.places import Places, Spot, Spots
+from simulators.places import Depot, Places, Spot, Spots, metres
 
 #: In the old city by the Yu Garden: the district that holds this place is the pilot (WGS 84 degrees). It is small
 #: enough for one broken pipe to be seen by several loggers.
@@ -54,6 +54,12 @@ def places_of(city: City) -> Places:
         sites=chooser.supplied(chooser.of("site")[:6]),
         buildings=chooser.buildings(8),
         noise_points=chooser.supplied((*chooser.of("site")[6:7], *chooser.spread(chooser.of("fire_station"), 1))),
+        drain_chain=chooser.drain_chain(8),
+        gas_cluster=(cluster := chooser.gas_cluster(5)),
+        well_cluster=chooser.near(catchment, cluster[0], 3),
+        depots=tuple(
+            Depot(chooser.spot(asset), str(asset.attributes["service"])) for asset in city.of_kind("depot")
+        ),
     )  # fmt: skip
 
 
@@ -88,6 +94,50 @@ class _Chooser:
         """`count` spots that leave none far away (k-centre, greedy from the first)."""
         xy = self.city.plane.points(np.array([(spot.lon, spot.lat) for spot in spots]))
         return tuple(spots[row] for row in far_apart(xy, count))
+
+    def near(self, spots: Spots, middle: Spot, count: int) -> Spots:
+        """The nearest to a spot."""
+        return tuple(sorted(spots, key=lambda spot: (metres(spot, middle), spot.asset))[:count])
+
+    def gas_cluster(self, count: int) -> Spots:
+        """Gas valves that stand closest together, the middle one first."""
+        valves = self.of("gas_valve")
+        xy = self.city.plane.points(np.array([(valve.lon, valve.lat) for valve in valves]))
+        reach = [float(np.sort(np.hypot(*(xy - place).T))[count - 1]) for place in xy]
+        return self.supplied(self.near(valves, valves[int(np.argmin(reach))], count))
+
+    def drain_chain(self, count: int) -> Spots:
+        """Manholes one below the other, highest first: the main line of the largest catchment that has so many."""
+        net = self.city.drainage
+        upstream: dict[int, list[int]] = {}
+        for tail, head in zip(net.drains.tail.tolist(), net.drains.head.tolist(), strict=True):
+            upstream.setdefault(head, []).append(tail)
+        starts = [row for row, kind in enumerate(net.manholes.kind) if kind == "pump_station"]
+        lines = [self._main_line(row, upstream) for row in starts]
+        line = max(lines, key=len)[2 : 2 + count]
+        spots = {asset.id: asset for asset in self.city.of_kind("manhole")}
+        return tuple(
+            replace(
+                self.spot(spots[net.manholes.id[row]]),
+                invert_m=float(net.manholes.invert_m[row]), ground_m=float(net.manholes.ground_m[row]),
+            )
+            for row in reversed(line)
+        )  # fmt: skip
+
+    def _main_line(self, row: int, upstream: dict[int, list[int]]) -> list[int]:
+        """From a node upwards, at each fork into the longer branch."""
+        length: dict[int, int] = {}
+        order, stack = [], [row]
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            stack += upstream.get(node, [])
+        for node in reversed(order):
+            length[node] = 1 + max((length[each] for each in upstream.get(node, [])), default=0)
+        line = [row]
+        while upstream.get(line[-1]):
+            line.append(max(upstream[line[-1]], key=lambda each: (length[each], -each)))
+        return line
 
     def zoned(self, spots: Spots, nodes: Spots) -> Spots:
         """Spots with the zone of the nearest node."""
@@ -254,10 +304,3 @@ def far_apart(xy: Floats, count: int) -> list[int]:
         chosen.append(int(np.argmax(gap)))
         gap = np.minimum(gap, np.hypot(*(xy - xy[chosen[-1]]).T))
     return chosen
-
-
-def metres(one: Spot, other: Spot) -> float:
-    """Distance on the ground, good to a per cent within a city."""
-    north = (one.lat - other.lat) * 111_320.0
-    east = (one.lon - other.lon) * 111_320.0 * float(np.cos(np.radians(other.lat)))
-    return float(np.hypot(north, east))

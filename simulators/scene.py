@@ -19,6 +19,7 @@ from core.clock import DAY_US, HOUR_US, MINUTE_US
 from gis.hydraulics import Hydraulics
 from iot.registry import Provenance
 from iot.registry_store import DeviceRow
+from simulators import crews as people
 from simulators import devices, streams, tape
 from simulators.devices import Device, Rain, Recorded
 from simulators.physics.supply import Gauge, Supply
@@ -79,6 +80,17 @@ class Scene:
             device.id, device.kind, zh, en, spot.lon, spot.lat, device.gateway, device.id, spot.asset, spot.zone,
             spot.area, device.provenance, device.params,
         )  # fmt: skip
+
+    def crews(self) -> list[people.Row]:
+        """Crews at their depots; one of them is marked as the demonstration's responder's own."""
+        return people.crews(self.places.depots, self.places.burst)
+
+    def departments(self) -> list[people.Row]:
+        return people.departments()
+
+    def duties(self) -> list[people.Row]:
+        """The duty list (权责清单)."""
+        return people.duties()
 
     def tape(self, name: str) -> tape.Tape:
         if name not in self._tapes:

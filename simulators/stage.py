@@ -25,20 +25,20 @@ from simulators.physics import site
 from simulators.physics.site import Site, Work
 from simulators.physics.supply import Gauge
 from simulators.physics.underpass import Underpass
-from simulators.places import Spot
+from simulators.places import Spot, metres
 from simulators.scene import Scene
 from simulators.streams import Floats, Rows, Stream
 
 #: Seconds after the start.
 POWER_LOST_S = 40
-RAIN_S, RAIN_END_S = 50, 50 + 12 * 60
+RAIN_S, RAIN_END_S = 58, 58 + 12 * 60
 BURST_S = 30
 SITE_S = 120
 #: The site stops by itself, and power comes back, if nobody comes.
 SITE_END_S = 45 * 60
 POWER_BACK_S = 60 * 60
 
-RAIN_MM_H = 120.0
+RAIN_MM_H = 150.0
 #: A crew's order near the cause must be under way on site for this long.
 HANDLED_US = 20 * SECOND_US
 NEAR_M = 700.0
@@ -158,7 +158,11 @@ class Stage:
         for visit in visits:
             if visit.state not in ON_SITE or now_us - visit.since_us < HANDLED_US:
                 continue
-            near = [(metres(cause.spot, visit), cause) for cause in self.causes if self.stands(cause.key)]
+            near = [
+                (metres(cause.spot, Spot(visit.order, visit.lon, visit.lat)), cause)
+                for cause in self.causes
+                if self.stands(cause.key)
+            ]
             distance, cause = min(near, key=lambda pair: pair[0], default=(np.inf, None))
             if cause is not None and distance <= NEAR_M:
                 self.end(cause, now_us, visit.order)
@@ -343,13 +347,6 @@ def point(device: Device, say: Say) -> Point:
 def is_night(now_us: int, zone: ZoneInfo) -> bool:
     """22–06 local time, as GB 12523 divides the day."""
     return not 6 <= to_datetime(now_us).astimezone(zone).hour < 22
-
-
-def metres(spot: Spot, visit: Visit) -> float:
-    """Distance on the ground, good to a per cent within a city."""
-    north = (visit.lat - spot.lat) * 111_320.0
-    east = (visit.lon - spot.lon) * 111_320.0 * float(np.cos(np.radians(spot.lat)))
-    return float(np.hypot(north, east))
 
 
 def fresh(now_us: int) -> State:

@@ -15,11 +15,12 @@ from core.db import Database, DictConnection
 from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import assign, city, plans, store
-from dispatch.actions import Actions, Work
+from dispatch.actions import Actions
 from dispatch.cases import Case, CaseState, Source
 from dispatch.incident import Incident, Series
 from dispatch.limits import Limit, LimitUnit
 from dispatch.travel import Blocked, Place, Roads
+from dispatch.work import Work
 from gis.city import City, sample_city
 
 CREWS = 500

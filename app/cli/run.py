@@ -1,8 +1,8 @@
-"""`cityops run` and `cityops reset`."""
+"""`cityops run` and `cityops reset`. The supervisor stays small: what needs the whole product runs in children."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import shutil
 import socket
 import subprocess
@@ -11,24 +11,13 @@ import time
 from pathlib import Path
 
 import click
-import segno
 
-from app import declared, place
-from app.auth import LINK_S, Auth, new_token
-from app.declared import ROOMS, ROOT, Declared
+from app import place
 from app.postgres import EmbeddedPostgres
 from app.supervise import AlreadyRunning, Role, Supervisor, check_ports, only_one, tell
-from core import db, migrate
 from core import settings as reading
-from core.clock import SystemClock, to_datetime
-from core.db import Database
-from core.role import QUERIES
+from core.settings import Settings
 
-LINKS = (
-    ("operator", "operator", "/console"),
-    ("wall", "viewer", "/wall"),
-    ("responder", "responder", "/responder"),
-)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,83 +30,43 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def run(config: Path, role: str | None, run_id: str, parent: int | None, scene_restart: bool) -> None:
     """Run the main job: database, worker, web and the demonstration scene. Ctrl-C stops it all."""
     if role is not None:
-        from app.roles import ROLES, serve
+        from app import roles
 
-        if role not in ROLES:
-            raise click.UsageError(f"unknown role {role}; known are {', '.join(ROLES)}")
-        serve(role, config, run_id or current_run(config), parent)
+        roles.serve(role, config, run_id, parent, scene_restart=scene_restart)
         return
-    found = declared.load(config)
-    with only_one(found.settings.data):
-        main_job(config, found, scene_restart=scene_restart)
+    settings = reading.load(config)
+    with only_one(settings.data):
+        main_job(config, settings, scene_restart=scene_restart)
 
 
-def current_run(config: Path) -> str:
-    """The run that a role started alone takes part in: the newest, or a new one."""
-    dsn = place.dsn(reading.load(config))
-    with db.connect_sync(dsn) as connection:
-        row = connection.execute(QUERIES["current_run"]).fetchone()
-    return str(row["id"]) if row else new_run(dsn)
-
-
-def new_run(dsn: str) -> str:
-    run_id = new_token()[:12]
-    with db.connect_sync(dsn) as connection:
-        connection.execute(QUERIES["start_run"], {"id": run_id, "now": to_datetime(SystemClock().now_us())})
-    return run_id
-
-
-def main_job(config: Path, found: Declared, *, scene_restart: bool) -> None:
+def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
     """Everything in the order in which it must stand, then watch over it."""
-    settings = found.settings
     check_ports(settings)
     server = place.embedded(settings)
-    dsn = server.start() if server else settings.database.url.get_secret_value()
+    if server is not None:
+        server.start()
     try:
-        with db.connect_sync(dsn) as connection:
-            migrate.migrate(connection, migrate.find(ROOT / room for room in ROOMS))
-        run_id = new_run(dsn)
-        links = asyncio.run(prepare(found, dsn, scene_restart=scene_restart))
+        command = [sys.executable, "-m", "app", "--config", str(config), "run", "--role"]
+        run_id, links = prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])])
         names = ["worker", "web"] + (["sim"] if settings.scene != "off" else [])
-        command = [sys.executable, "-m", "app", "--config", str(config), "run", "--run-id", run_id, "--role"]
-        supervisor = Supervisor([Role(name, [*command, name]) for name in names], server)
+        roles = [Role(name, [*command, name, "--run-id", run_id]) for name in names]
         announce(settings, links)
-        supervisor.run()
+        Supervisor(roles, server).run()
     finally:
         if server is not None:
             server.stop()
 
 
-async def prepare(found: Declared, dsn: str, *, scene_restart: bool) -> dict[str, str]:
-    """Credentials, scene and history of a first start; one-time links of every start, by name."""
-    from app.demo import scene_of
-    from app.seed import Seed
-    from app.sim_role import FOLDER
-    from simulators import live
-
-    settings = found.settings
-    clock = SystemClock()
-    database = Database(dsn, 4)
-    await database.open()
-    try:
-        scene = await asyncio.to_thread(scene_of, settings)
-        seed = Seed(found, database, clock, tell)
-        await seed.credentials(scene)
-        if scene is not None:
-            await seed.scene(scene)
-            now_us = clock.now_us()
-            if await seed.history(scene, now_us) or scene_restart:
-                live.begin(settings.data / FOLDER, now_us)
-        auth = Auth(database, clock, settings.web.session)
-        return {
-            name: f"/once/{await auth.open_session(user, 'link', LINK_S, target)}"
-            for name, user, target in LINKS
-        }
-    finally:
-        await database.close()
+def prepare(command: list[str]) -> tuple[str, dict[str, str]]:
+    """Schema, credentials, scene and history, in a child of its own; the run's id and links. Its failure is ours."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    answer = json.loads(done.stdout)
+    return answer["run"], answer["links"]
 
 
-def announce(settings: reading.Settings, links: dict[str, str]) -> None:
+def announce(settings: Settings, links: dict[str, str]) -> None:
     """What to open, on the terminal; a QR code when phones of the network can reach us."""
     open_to_network = settings.web.bind not in LOOPBACK
     host = own_address() if open_to_network else "127.0.0.1"
@@ -127,6 +76,8 @@ def announce(settings: reading.Settings, links: dict[str, str]) -> None:
         tell(f"  {name:10} {base}{path}")
     tell(f"  credentials: {settings.data / 'credentials.yaml'}")
     if open_to_network:
+        import segno
+
         tell("  responder's link for a phone in this network:")
         segno.make(base + links["responder"], micro=False).terminal(out=sys.stderr, compact=True)
     else:

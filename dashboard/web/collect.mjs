@@ -16,18 +16,24 @@ const wanted = {
     ["dist/maplibre-gl-worker.mjs", "maplibre-gl-worker.mjs"],
     ["dist/maplibre-gl.css", "maplibre-gl.css"],
   ],
-  "pmtiles": [["dist/pmtiles.js", "pmtiles.js"]],
+  "pmtiles": [["dist/pmtiles.js", "pmtiles.mjs"]],
   "uplot": [["dist/uPlot.esm.js", "uplot.mjs"], ["dist/uPlot.min.css", "uplot.css"]],
   "preact": [["dist/preact.mjs", "preact.mjs"], ["hooks/dist/hooks.mjs", "preact-hooks.mjs"]],
   "htm": [["dist/htm.module.js", "htm.mjs"]],
   "idb-keyval": [["dist/index.js", "idb-keyval.mjs"]],
   "@fontsource-variable/noto-sans-sc": [["index.css", "noto-sans-sc/index.css"], ["files", "noto-sans-sc/files"]],
   "@fontsource/barlow-semi-condensed": [
-    ["500.css", "barlow/500.css"],
-    ["600.css", "barlow/600.css"],
+    ["latin-500.css", "barlow/500.css"],
+    ["latin-600.css", "barlow/600.css"],
     ["files/barlow-semi-condensed-latin-500-normal.woff2", "barlow/files/barlow-semi-condensed-latin-500-normal.woff2"],
     ["files/barlow-semi-condensed-latin-600-normal.woff2", "barlow/files/barlow-semi-condensed-latin-600-normal.woff2"],
   ],
+};
+
+// Files whose bare imports or missing exports a browser cannot take as they are.
+const mend = {
+  "preact-hooks.mjs": (code) => code.replaceAll('"preact"', '"./preact.mjs"'),
+  "pmtiles.mjs": (code) => `${code}\nexport const { PMTiles, Protocol } = pmtiles;\n`,
 };
 
 rmSync(half, { recursive: true, force: true });
@@ -39,6 +45,7 @@ for (const [name, files] of Object.entries(wanted)) {
     const place = join(half, to);
     mkdirSync(dirname(place), { recursive: true });
     cpSync(join(home, from), place, { recursive: true });
+    if (mend[to]) writeFileSync(place, mend[to](readFileSync(place, "utf8")));
   }
   const licence = readdirSync(home).find((file) => /^licen[cs]e/i.test(file));
   notices.push(`== ${name} ${about.version} (${about.license})\n${licence ? readFileSync(join(home, licence), "utf8") : ""}`);

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from events.citytime import CityTime
-from events.detectors import Detector
-from events.detectors.families import Sliding, Stuck, Threshold, Tumbling
-from events.detectors.watches import Watches, compile_watches, threshold
+from events.detectors import Detector, Ints
+from events.detectors.families import Compared, Sliding, Stuck, Surroundings, Threshold, Tumbling
+from events.detectors.memory import Memory
+from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
+from events.guards import BACKGROUND, RAIN, Guards, Others, Switches, nothing_switched
 from events.rules import Part, RuleSet
+from events.usual import Usual
 from iot.registry import Registry
 
-Make = Callable[[Watches, CityTime], Detector]
+Make = Callable[[Watches, Surroundings], Detector]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A family, the detectors of `rules.yaml` that it serves, and what it needs beside the common columns."""
+    """A family, the parts of rules that it serves, and what it needs beside the common columns."""
 
     make: Make
-    detectors: frozenset[str]
+    takes: Callable[[Part], bool]
     extra: Callable[[Part], tuple[float, float, float]]
 
 
@@ -29,15 +34,20 @@ def _nothing(_: Part) -> tuple[float, float, float]:
 
 
 def _sliding(part: Part) -> tuple[float, float, float]:
+    if part.detector == "sum":
+        return Sliding.SUM, 0.0, 0.0
     if part.each is None:
         return (Sliding.RISE if part.detector == "rise" else Sliding.FALL), 0.0, 0.0
     sign = 1.0 if part.each.upward else -1.0
     limit = threshold(part.each, {})
     assert limit is not None
-    return Sliding.COUNT, sign * limit, sign
+    return Sliding.COUNT, first_at(sign * limit, strict=part.each.strict), sign
 
 
-_TUMBLING = {"mean": Tumbling.MEAN, "leq": Tumbling.LEQ, "highest": Tumbling.HIGHEST, "total": Tumbling.TOTAL}
+_TUMBLING = {
+    "mean": Tumbling.MEAN, "leq": Tumbling.LEQ, "highest": Tumbling.HIGHEST, "total": Tumbling.TOTAL,
+    "lowest": Tumbling.LOWEST,
+}  # fmt: skip
 
 
 def _tumbling(part: Part) -> tuple[float, float, float]:
@@ -45,16 +55,63 @@ def _tumbling(part: Part) -> tuple[float, float, float]:
 
 
 RECIPES = (
-    Recipe(Threshold, frozenset({"threshold"}), _nothing),
-    Recipe(Sliding, frozenset({"rise", "fall", "count"}), _sliding),
-    Recipe(Tumbling, frozenset(_TUMBLING), _tumbling),
-    Recipe(Stuck, frozenset({"stuck"}), _nothing),
+    Recipe(Threshold, lambda part: part.detector == "threshold" and not part.against, _nothing),
+    Recipe(Compared, lambda part: part.detector == "threshold" and bool(part.against), _nothing),
+    Recipe(Sliding, lambda part: part.detector in ("rise", "fall", "count", "sum"), _sliding),
+    Recipe(Tumbling, lambda part: part.detector in _TUMBLING, _tumbling),
+    Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
 )
 
 
-def build(rules: RuleSet, registry: Registry, city: CityTime) -> list[Detector]:
-    """The detectors that these rules need on these devices; a family without watches is left out."""
-    compiled = (
-        (recipe, compile_watches(rules, registry, recipe.detectors, recipe.extra)) for recipe in RECIPES
-    )
-    return [recipe.make(watches, city) for recipe, watches in compiled if len(watches)]
+def build(
+    rules: RuleSet,
+    registry: Registry,
+    city: CityTime,
+    usual: Usual | None = None,
+    switches: Switches = nothing_switched,
+) -> list[Detector]:
+    """The detectors that these rules need on these devices, in the order in which they observe.
+
+    A family without watches is left out. Memory comes first: what others ask for is remembered before they do.
+    """
+    usual = usual or Usual.nothing(registry.size, city)
+    memory = Memory(remembered(rules, registry))
+    guards = Guards(rules, registry, city, memory, usual, switches)
+    around = Surroundings(guards, usual, Others(registry, memory))
+    compiled = ((recipe, compile_watches(rules, registry, recipe.takes, recipe.extra)) for recipe in RECIPES)
+    families = [recipe.make(watches, around) for recipe, watches in compiled if len(watches)]
+    return [memory, *families] if len(memory.watches) else families
+
+
+def clocks(rules: RuleSet, registry: Registry) -> Ints:
+    """Points of one clock: those of a device with a guard are taken again together, so that all is seen in order."""
+    found = np.arange(registry.size, dtype=np.int32)
+    kinds = {kind for rule in rules if rule.decl.enabled and rule.decl.guard for kind in rule.decl.kinds}
+    for device in registry.devices.values():
+        if device.kind in kinds:
+            points = list(registry.points_of(device).values())
+            found[points] = min(points)
+    return found
+
+
+def remembered(rules: RuleSet, registry: Registry) -> Watches:
+    """One watch for each point that guards and comparisons may ask for."""
+    asking = [rule for rule in rules if rule.decl.enabled and rule.decl.guard]
+    comparing = [
+        rule for rule in rules for part in rule.decl.parts if part.against in ("background", "neighbours")
+    ]
+    kinds = {kind for rule in (*asking, *comparing) for kind in rule.decl.kinds}
+    channels = {part.channel for rule in comparing for part in rule.decl.parts}
+    wanted: list[int] = []
+    if not kinds:
+        return compile_points(wanted, registry.size)
+    assets = {device.asset for device in registry.devices.values() if device.kind in kinds and device.asset}
+    for device in registry.devices.values():
+        points = registry.points_of(device)
+        if device.kind in kinds or device.asset in assets:
+            wanted += points.values()
+        elif any(name in points for name in RAIN):
+            wanted += [points[name] for name in RAIN if name in points]
+        elif device.kind.endswith(BACKGROUND):
+            wanted += [point for name, point in points.items() if name in channels]
+    return compile_points(sorted(set(wanted)), registry.size)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from events.citytime import CityTime
 from events.detectors import NOTHING, Findings, Floats, Ints, Times, merged
 from events.detectors.columns import NEVER, Columns, Spec
-from events.detectors.hold import STATE, Hold, Phase
+from events.detectors.hold import STATE, Bools, Hold, Phase
 from events.detectors.watches import Watches
+from events.guards import Guards, Others
+from events.usual import Usual
 
 
 def rounds(points: Ints) -> Iterator[NDArray[np.intp]]:
@@ -34,6 +36,15 @@ def rounds(points: Ints) -> Iterator[NDArray[np.intp]]:
         start = end
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What watches may ask for beside their own readings."""
+
+    guards: Guards
+    usual: Usual
+    others: Others
+
+
 class Family:
     """What all families have: watches, state in columns, rounds for readings of one point in one call."""
 
@@ -41,10 +52,11 @@ class Family:
     #: What the signal remembers, beside the state of the decision.
     memory: Spec = {}
 
-    def __init__(self, watches: Watches, city: CityTime) -> None:
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
         self.watches = watches
         self.columns = Columns(len(watches), {**STATE, **self.memory})
-        self.hold = Hold(watches, self.columns, city)
+        self.hold = Hold(watches, self.columns, around.guards.city, around.guards)
+        self._around = around
 
     def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
         """See `Detector.observe`."""
@@ -65,6 +77,32 @@ class Family:
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
         """One reading of each of distinct watches."""
 
+    def _compared(self, w: Ints, time_us: Times, signal: Floats) -> tuple[Bools, Floats]:
+        """Signals against what is usual or what others say, and which of them can be compared at all."""
+        against = self.watches.against[w]
+        known = np.ones(len(w), bool)
+        if not against.any():
+            return known, signal
+        other = np.zeros(len(w))
+        usual = (against == 1) | (against == 2)
+        if usual.any():
+            other[usual], sigma = self._around.usual.at(self.watches.point[w[usual]], time_us[usual])
+            least = np.maximum(
+                self.watches.floor[w[usual]], self.watches.floor_share[w[usual]] * np.abs(other[usual])
+            )
+            near = np.abs(signal[usual] - other[usual]) < self.watches.z[w[usual]] * np.fmax(sigma, least)
+            calm = self.columns["phase"][w[usual]] < Phase.ON
+            signal = signal.copy()
+            signal[usual] = np.where(near & calm, other[usual], signal[usual])
+        for row in np.flatnonzero(against > 2).tolist():
+            whom = "background" if against[row] <= 4 else "neighbours"
+            other[row] = self._around.others.median(whom, int(self.watches.point[w[row]]), int(time_us[row]))
+        ratio = against % 2 == 0
+        known = np.isfinite(other) & ~(ratio & (against > 0) & (np.abs(other) < 1e-9))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            compared = np.where(ratio & (against > 0), signal / other, signal - other)
+        return known, np.where(against > 0, compared, signal)
+
     def advance(self, now_us: int) -> Findings:
         return self.hold.advance(now_us)
 
@@ -83,8 +121,8 @@ class Threshold(Family):
 
     name = "threshold"
 
-    def __init__(self, watches: Watches, city: CityTime) -> None:
-        super().__init__(watches, city)
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
+        super().__init__(watches, around)
         n = len(watches.count)
         self._low = np.full(n, -np.inf)
         self._high = np.full(n, np.inf)
@@ -128,12 +166,22 @@ class Threshold(Family):
         self._busy[points] = busy > 0
 
 
+class Compared(Family):
+    """The value against what is usual at this hour or what others say."""
+
+    name = "compared"
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        known, signal = self._compared(w, time_us, value)
+        return self.hold.step(w[known], time_us[known], signal[known])
+
+
 #: A sliding window is kept in this many buckets: what it covers is exact to one of them.
 BUCKETS = 8
 
 
 class Sliding(Family):
-    """Over a sliding window: how far the value rose above its lowest or fell below its highest, or how often.
+    """Over a sliding window: how far the value rose above its lowest or fell below its highest, how often, how much.
 
     With a latch the extreme that a rise or fall began from is kept while the condition stands, so that it ends
     when the value comes back and not when the window has moved on; after the latch the new level is the normal.
@@ -145,9 +193,10 @@ class Sliding(Family):
         "low": ("<f8", np.inf, (BUCKETS,)),
         "high": ("<f8", -np.inf, (BUCKETS,)),
         "n": ("<i4", 0, (BUCKETS,)),
+        "sum": ("<f8", 0.0, (BUCKETS,)),
         "reference": ("<f8", 0.0, ()),
     }
-    RISE, FALL, COUNT = 0.0, 1.0, 2.0
+    RISE, FALL, COUNT, SUM = 0.0, 1.0, 2.0, 3.0
 
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
         watches, state = self.watches, self.columns
@@ -161,12 +210,15 @@ class Sliding(Family):
         low[w, slot] = np.minimum(low[w, slot], value)
         high[w, slot] = np.maximum(high[w, slot], value)
         n[w, slot] += counted
+        state["sum"][w, slot] += value
         latched = (state["phase"][w] != Phase.IDLE) & (time_us - state["onset"][w] <= watches.latch_us[w])
         extreme = np.where(mode == self.RISE, low[w].min(axis=1), high[w].max(axis=1))
         reference = np.where(latched, state["reference"][w], extreme)
         state["reference"][w] = reference
         change = np.where(mode == self.RISE, value - reference, reference - value)
-        signal = np.where(mode == self.COUNT, n[w].sum(axis=1), change)
+        signal = np.select(
+            [mode == self.COUNT, mode == self.SUM], [n[w].sum(axis=1), state["sum"][w].sum(axis=1)], change
+        )
         return self.hold.step(w, time_us, signal.astype(np.float64))
 
     def _slide(self, w: Ints, bucket: Times) -> None:
@@ -182,11 +234,12 @@ class Sliding(Family):
             state["low"][which, slot] = np.inf
             state["high"][which, slot] = -np.inf
             state["n"][which, slot] = 0
+            state["sum"][which, slot] = 0.0
         state["bucket"][w] = bucket
 
 
 class Tumbling(Family):
-    """Over windows of the clock (…:00, …:20, …:40): mean, energy mean of sound levels, highest, total.
+    """Over windows of the clock (…:00, …:20, …:40): mean, energy mean of sound levels, highest, lowest, total.
 
     A window speaks when the first reading after it arrives, if it held enough samples; its time is that of
     its last reading, so that schedules see the hour it belongs to.
@@ -197,10 +250,11 @@ class Tumbling(Family):
         "window": ("<i8", NEVER, ()),
         "sum": ("<f8", 0.0, ()),
         "top": ("<f8", -np.inf, ()),
+        "bottom": ("<f8", np.inf, ()),
         "samples": ("<i4", 0, ()),
         "at": ("<i8", NEVER, ()),
     }
-    MEAN, LEQ, HIGHEST, TOTAL = 0.0, 1.0, 2.0, 3.0
+    MEAN, LEQ, HIGHEST, TOTAL, LOWEST = 0.0, 1.0, 2.0, 3.0, 4.0
 
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
         watches, state = self.watches, self.columns
@@ -213,6 +267,7 @@ class Tumbling(Family):
             amount = np.where(mode == self.LEQ, 10.0 ** (np.minimum(value, 300.0) / 10.0), value)
         state["sum"][w] = np.where(new, 0.0, state["sum"][w]) + amount
         state["top"][w] = np.maximum(np.where(new, -np.inf, state["top"][w]), value)
+        state["bottom"][w] = np.minimum(np.where(new, np.inf, state["bottom"][w]), value)
         state["samples"][w] = np.where(new, 0, state["samples"][w]) + 1
         state["window"][w] = window
         state["at"][w] = time_us
@@ -228,11 +283,13 @@ class Tumbling(Family):
         with np.errstate(divide="ignore", invalid="ignore"):
             leq = 10.0 * np.log10(mean)
         signal = np.select(
-            [mode == self.LEQ, mode == self.HIGHEST, mode == self.TOTAL],
-            [leq, state["top"][w], state["sum"][w]],
+            [mode == self.LEQ, mode == self.HIGHEST, mode == self.TOTAL, mode == self.LOWEST],
+            [leq, state["top"][w], state["sum"][w], state["bottom"][w]],
             mean,
         )
-        return self.hold.step(w, state["at"][w], signal, state["window"][w] * watches.window_us[w])
+        time_us, begun = state["at"][w], state["window"][w] * watches.window_us[w]
+        known, signal = self._compared(w, time_us, signal)
+        return self.hold.step(w[known], time_us[known], signal[known], begun[known])
 
 
 class Stuck(Family):

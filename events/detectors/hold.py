@@ -10,6 +10,9 @@ from events.citytime import CityTime
 from events.detectors import FINDING, NOTHING, Findings, Finds, Floats, Ints, Times, merged
 from events.detectors.columns import NEVER, Columns, Spec
 from events.detectors.watches import Watches
+from events.guards import Guards
+
+Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class Phase(IntEnum):
@@ -38,10 +41,14 @@ class Hold:
     A run of samples that is interrupted by more than `gap_us` begins anew: nobody knows what lay between.
     """
 
-    def __init__(self, watches: Watches, columns: Columns, city: CityTime) -> None:
+    def __init__(self, watches: Watches, columns: Columns, city: CityTime, guards: Guards) -> None:
         self.watches = watches
         self.columns = columns
         self.city = city
+        self._guards = guards
+        guarded = guards.guarded()
+        self._guarded = guarded[watches.rule] if len(watches) else np.empty(0, bool)
+        self._any_guard = bool(self._guarded.any())
         self._latched = np.flatnonzero(watches.latched).astype(np.int32)
         self._scheduled = bool((watches.begin >= 0).any())
 
@@ -53,6 +60,8 @@ class Hold:
         hit = (normal >= watches.on[w]) & allowed
         safe = (normal <= watches.off[w]) | ~allowed
         phase = state["phase"][w]
+        if self._any_guard:
+            self._ask(w, time_us, signal, hit, safe)
         overdue = self._overdue(w, time_us, phase)
         if len(overdue):
             early = self._complete(overdue)
@@ -128,7 +137,15 @@ class Hold:
         self.columns["phase"][w] = np.where(clear, Phase.IDLE, Phase.ON)
         return self._found(w, over, clear=clear)
 
-    def _allowed(self, w: Ints, time_us: Times) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _ask(self, w: Ints, time_us: Times, signal: Floats, hit: Bools, safe: Bools) -> None:
+        """Where a guard says no the condition does not hold, whatever the value."""
+        asked = self._guarded[w] & (hit | (self.columns["phase"][w] != Phase.IDLE))
+        for row in np.flatnonzero(asked).tolist():
+            rule, point = int(self.watches.rule[w[row]]), int(self.watches.point[w[row]])
+            if not self._guards.hold(rule, point, int(time_us[row]), float(signal[row])):
+                hit[row], safe[row] = False, True
+
+    def _allowed(self, w: Ints, time_us: Times) -> Bools:
         if not self._scheduled:
             return np.ones(len(w), bool)
         begin, end = self.watches.begin[w], self.watches.end[w]
@@ -137,9 +154,7 @@ class Hold:
         around = (minute >= begin) | (minute < end)
         return (begin < 0) | np.where(begin <= end, inside, around)
 
-    def _found(
-        self, w: Ints, time_us: Times, *, clear: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    ) -> Findings:
+    def _found(self, w: Ints, time_us: Times, *, clear: Bools) -> Findings:
         watches, state = self.watches, self.columns
         found = np.empty(len(w), FINDING)
         found["time_us"] = time_us

@@ -15,7 +15,15 @@ from iot.kinds import Kind
 from iot.registry import Device, Registry
 
 #: Detectors that speak once a window of the clock.
-TUMBLING = frozenset({"mean", "leq", "highest", "total"})
+TUMBLING = frozenset({"mean", "leq", "highest", "lowest", "total"})
+#: What a signal is compared with, and how: even numbers are ratios.
+AGAINST = {
+    (None, "difference"): 0, (None, "ratio"): 0, ("usual", "difference"): 1, ("usual", "ratio"): 2,
+    ("background", "difference"): 3, ("background", "ratio"): 4, ("neighbours", "difference"): 5,
+    ("neighbours", "ratio"): 6,
+}  # fmt: skip
+#: The part number of watches that belong to no rule.
+MEMORY_PART = -1
 FOREVER = np.iinfo(np.int64).max // 4
 
 
@@ -44,6 +52,10 @@ class Watches:
     window_us: NDArray[np.int64]
     period_us: NDArray[np.int64]
     latch_us: NDArray[np.int64]
+    against: NDArray[np.int8]
+    z: NDArray[np.float64]
+    floor: NDArray[np.float64]
+    floor_share: NDArray[np.float64]
     extra: NDArray[np.float64]
     first: NDArray[np.int32]
     count: NDArray[np.int32]
@@ -73,9 +85,9 @@ def _no_extra(_: Part) -> tuple[float, float, float]:
 
 
 def compile_watches(
-    rules: RuleSet, registry: Registry, wanted: frozenset[str], extra: Extra = _no_extra
+    rules: RuleSet, registry: Registry, takes: Callable[[Part], bool], extra: Extra = _no_extra
 ) -> Watches:
-    """The watches of the parts whose detector is `wanted`. Disabled rules watch nothing."""
+    """The watches of the parts that `takes` wants. Disabled rules watch nothing."""
     rows: list[tuple[object, ...]] = []
     by_kind: dict[str, list[Device]] = {}
     for device in registry.devices.values():
@@ -89,7 +101,7 @@ def compile_watches(
             else {kind: by_kind.get(kind, []) for kind in rule.decl.kinds}
         )
         for number, part in enumerate(rule.decl.parts):
-            if part.detector in wanted and part.channel is not None:
+            if takes(part) and part.channel is not None:
                 for devices in kinds.values():
                     rows += _rows(rule, number, part, devices, registry, extra(part))
     return _columns(rows, registry.size)
@@ -136,10 +148,11 @@ def _numbers(rule: Rule, part: Part, kind: Kind, device: Device) -> tuple[object
     latched = speaks.heartbeat is not None or speaks.period is None
     sample_s = speaks.sample or speaks.alarm_period or speaks.period or 0.0
     return (
-        sign, _first_at(sign * on, strict=part.on.strict), _last_at(sign * off, strict=part.off.strict),
+        sign, first_at(sign * on, strict=part.on.strict), _last_at(sign * off, strict=part.off.strict),
         _us(on_s), _us(part.off.hold_s(device.params)), part.on.min_samples, part.off.min_samples,
         FOREVER if latched else _us(gap_s), latched, begin, end,
         _us(part.window or 0), _us(_period(device, sample_s)), _us(part.latch),
+        AGAINST[part.against, part.by], part.z, part.floor, part.floor_share,
     )  # fmt: skip
 
 
@@ -160,7 +173,7 @@ def _never_stuck(kind: Kind, channel: str, registry: Registry) -> bool:
     return quantity in ("state", "event", "total") or channel in kind.decl.stuck_exempt
 
 
-def _first_at(limit: float, *, strict: bool) -> float:
+def first_at(limit: float, *, strict: bool) -> float:
     """The smallest number that fulfils `> limit` or `≥ limit`: strictness without another comparison."""
     return float(np.nextafter(limit, np.inf)) if strict else limit
 
@@ -173,13 +186,18 @@ def _us(seconds: float) -> int:
     return round(seconds * SECOND_US) if seconds < FOREVER / SECOND_US else FOREVER
 
 
+def compile_points(points: list[int], size: int) -> Watches:
+    """One watch a point, of no rule: for what only remembers."""
+    return _columns([(0, MEMORY_PART, point, *(0,) * 18, (0.0, 0.0, 0.0)) for point in points], size)
+
+
 def _columns(rows: list[tuple[object, ...]], size: int) -> Watches:
     rows.sort(key=lambda row: (row[2], row[0], row[1]))
     names = [column.name for column in fields(Watches)][:-3]
     kinds = {
         "rule": np.int32, "part": np.int16, "point": np.int32, "on_need": np.int32, "off_need": np.int32,
-        "latched": np.bool_, "begin": np.int16, "end": np.int16,
-        **dict.fromkeys(("sign", "on", "off"), np.float64),
+        "against": np.int8, "latched": np.bool_, "begin": np.int16, "end": np.int16,
+        **dict.fromkeys(("sign", "on", "off", "z", "floor", "floor_share"), np.float64),
         **dict.fromkeys(("on_us", "off_us", "gap_us", "window_us", "period_us", "latch_us"), np.int64),
     }  # fmt: skip
     columns: dict[str, NDArray[Any]] = {

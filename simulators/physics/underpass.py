@@ -16,11 +16,11 @@ class Underpass:
     catchment_m2: float = 30_000.0
     runoff: float = 1.0
     area_m2: float = 250.0
-    spread_m: float = 4000.0
+    spread_m: float = 2500.0
     sump_m3: float = 60.0
     sump_area_m2: float = 20.0
     pumps: int = 2
-    pump_m3s: float = 0.5
+    pump_m3s: float = 0.9
     power_ok: bool = True
     barrier_closed: bool = False
     in_sump_m3: float = 12.0

@@ -58,7 +58,7 @@ async def test_a_confirmed_burst_becomes_a_dispatched_case_with_the_nearest_capa
     assert (order["crew"], order["state"]) == ("near", "sent")
     assert [line["action"] for line in case["log"]] == ["report", "verify", "register", "dispatch"]
     assert {why["key"] for why in order["why"]} >= {"dispatch.why.skills", "dispatch.why.travel_estimated"}
-    assert city.known.cases[BURST.id] == {case["id"]}
+    assert await city.cases_told(BURST.id) == [case["id"]]
 
 
 async def test_the_crew_finds_the_order_in_its_inbox_once(city: World) -> None:
@@ -127,7 +127,7 @@ async def test_a_finished_work_is_observed_and_closed_by_the_system_when_it_stay
     case = await only_case(city)
     assert (case["state"], case["checked"]) == ("closed", "pass")
     assert case["log"][-1]["by"] == "system:sensors"
-    assert city.known.cases[BURST.id] == set()
+    assert await city.cases_told(BURST.id) == []
 
 
 async def test_reported_as_fixed_but_not_fixed_is_caught_and_goes_back_to_the_same_crew(city: World) -> None:

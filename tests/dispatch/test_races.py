@@ -13,12 +13,12 @@ import pytest
 from core.db import DictConnection
 from core.errors import WrongState
 from dispatch import store, views
-from dispatch.actions import Work
 from dispatch.channels.channel import Away, Failed, Refused
 from dispatch.desk import Desk, connect
 from dispatch.messages import Message
 from dispatch.outbox_feed import Outbox
 from dispatch.travel import Blocked, Place, StraightLine
+from dispatch.work import Work
 from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import BURST, LEADER, World, crew_actor, crew_row, other
 

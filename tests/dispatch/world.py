@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from psycopg.types.json import Jsonb
 
 from app import policy
 from core import changes
@@ -20,8 +21,8 @@ from core.domains import Domains
 from core.settings import DispatchSettings
 from dispatch import city, plans, store
 from dispatch.actions import Actions
-from dispatch.channels.app_feed import App
 from dispatch.desk import Desk, connect
+from dispatch.events_source import EventIncidents
 from dispatch.incident import Incident
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
@@ -56,30 +57,6 @@ def crew_row(id_: str, *, lon: float = BUND[0], lat: float = BUND[1], **more: ob
     }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Known:
-    """Incidents as the tests say that they are."""
-
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    cases: dict[str, set[str]] = field(default_factory=dict)
-
-    async def get(self, connection: DictConnection, incident: str) -> Incident | None:
-        return self.incidents.get(incident)
-
-    async def open(self, connection: DictConnection) -> list[str]:
-        return [each.id for each in self.incidents.values() if each.state in ("open", "confirmed")]
-
-    async def case_opened(
-        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
-    ) -> None:
-        self.cases.setdefault(incident, set()).add(case)
-
-    async def case_closed(
-        self, connection: DictConnection, incident: str, case: str, by: Actor, now_us: int
-    ) -> None:
-        self.cases[incident].discard(case)
-
-
 BURST = Incident(
     id="inc-1", number="SJ-20260112-0001", type="water_burst", domain="water_supply", state="confirmed",
     level=2, priority=2, sure=True, life=False, provenance="simulated", lon=BUND[0], lat=BUND[1],
@@ -89,6 +66,24 @@ BURST = Incident(
 )  # fmt: skip
 
 
+#: Rows as the engine writes them, as far as this room looks at them.
+INCIDENT = b"""
+INSERT INTO incidents (id, number, type, domain, class, state, level, priority, score, sure, started_at, opened_at, lon,
+    lat, area, provenance, case_code, plan, lead, assisting, rule_version, changed_at)
+VALUES (%(id)s, %(number)s, %(type)s, %(domain)s, %(class_)s, %(state)s, %(level)s, %(priority)s, 8, %(sure)s, %(now)s,
+    %(now)s, %(lon)s, %(lat)s, %(area)s, %(provenance)s, %(code)s, %(plan)s, %(lead)s, %(assisting)s, 'test', %(now)s)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, class = excluded.class, sure = excluded.sure"""
+ALERT = b"""
+INSERT INTO alerts (id, rule, rule_version, domain, class, level, subject, device, channel, state, standing, asks,
+    onset, raised_at, recorded_at, value, limit_value, peak, lon, lat, provenance, incident, changed_at)
+VALUES (%(incident)s || %(device)s, 'test', '1', 'd', 'field', 2, %(device)s || '/' || %(channel)s, %(device)s,
+    %(channel)s, 'unacknowledged', true, false, %(now)s, %(now)s, %(now)s, 0, 0, 0, 0, 0, 'simulated', %(incident)s, %(now)s)
+ON CONFLICT DO NOTHING"""
+EVIDENCE = b"""
+INSERT INTO incident_evidence (incident, fact, evidence, what, joined_at)
+VALUES (%(incident)s, %(incident)s || %(device)s, 'test', 'test', %(now)s) ON CONFLICT DO NOTHING"""
+
+
 @dataclass(slots=True)
 class World:
     database: Database
@@ -96,7 +91,6 @@ class World:
     actions: Actions
     desk: Desk
     outbox: Outbox
-    known: Known
     registry: Registry
     led: DictConnection
     plain: Connection
@@ -112,9 +106,21 @@ class World:
 
     async def news(self, incident: Incident) -> None:
         """An incident is as this says, and everybody hears of it."""
-        self.known.incidents[incident.id] = incident
+        now = to_datetime(self.clock.now_us())
         async with self.database.transaction() as connection:
+            await connection.execute(INCIDENT, {**asdict(incident), "now": now, "assisting": Jsonb(incident.assisting),
+                                                "class_": "life" if incident.life else "field"})  # fmt: skip
+            for device, channel in incident.points:
+                row = {"incident": incident.id, "device": device, "channel": channel, "now": now}
+                await connection.execute(ALERT, row)
+                await connection.execute(EVIDENCE, row)
             await changes.append(connection, [Change("incidents", incident.id)], self.clock.now_us())
+
+    async def cases_told(self, incident: str) -> list[str]:
+        """The open cases that the incident knows of."""
+        row = await self.database.fetch_one(b"SELECT cases FROM incidents WHERE id = %(id)s", id=incident)
+        assert row is not None
+        return list(row["cases"])
 
     async def crews(self, *rows: dict[str, object]) -> None:
         async with self.database.transaction() as connection:
@@ -181,24 +187,23 @@ async def devices(database: Database, shipped: Domains, now_us: int) -> Registry
 async def world(database: Database, shipped: Domains, **settings: object) -> AsyncIterator[World]:
     clock = ManualClock(START)
     registry = await devices(database, shipped, START)
-    known = Known()
     actions = Actions(
         policy=policy.load()[0],
         plans=plans.load(shipped),
         city=city.load(ZONE),
-        incidents=known,
+        incidents=EventIncidents(lambda lon, lat: ("中山东一路", "Zhongshan East 1st Road")),
         readings=StoredReadings(database, lambda: registry),
         travel=StraightLine(),
         rules=replace_settings(settings),
         zone=ZONE,
     )
     desk = Desk(database.dsn, actions, clock)
-    outbox = Outbox(database.dsn, {"app": App(database, clock)}, clock, np.random.default_rng(1))
+    outbox = Outbox(database.dsn, {}, clock, np.random.default_rng(1))
     async with await connect(database.dsn) as led, await plain_connect(database.dsn) as writing:
         table = ReadingsTable(86_400.0)
         await table.prepare(writing, "off")
         await desk.start(led)
-        yield World(database, clock, actions, desk, outbox, known, registry, led, writing, table)
+        yield World(database, clock, actions, desk, outbox, registry, led, writing, table)
 
 
 def replace_settings(settings: dict[str, object]) -> DispatchSettings:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.clock import MINUTE_US
 from events.correlate import Correlator, Fact, Group, Standing
-from events.place import Flow, Place
+from events.place import NOWHERE, Place, World
 from events.types import IncidentType, Kind
 from tests.events.world import NOON_US
 
@@ -48,8 +48,8 @@ def fact(name: str, minute: float = 0, *, what: str = "ws.pressure.drop", **plac
     return Fact(name, what, Place(**values), NOON_US + round(minute * MINUTE_US), speaker=name)  # type: ignore[arg-type]
 
 
-def correlator(*facts: Fact, flow: Flow | None = None) -> Correlator:
-    made = Correlator(TYPES, flow)
+def correlator(*facts: Fact, world: World = NOWHERE) -> Correlator:
+    made = Correlator(TYPES, world)
     for each in facts:
         made.add(each)
     return made
@@ -121,7 +121,7 @@ def test_the_direction_of_flow_decides_what_is_evidence() -> None:
     below = fact("below", 5, what="dr.low", asset="m6", zone="")
     above = fact("above", 5, what="dr.low", asset="m4", zone="")
     far = fact("far", 5, what="dr.low", asset="m8", zone="")
-    made = correlator(high, below, above, far, flow=Line())
+    made = correlator(high, below, above, far, world=World(Line()))
     assert groups(made, "blocked") == {frozenset({"high", "below"})}
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
+from swmm.toolkit import solver
+from swmm.toolkit.shared_enum import NodeResult, ObjectType
 
 from core.errors import NotFound
 from core.schema import WIRE_ID
-from gis import cells
+from gis import cells, drainage
 from gis.city import City, sample_city
 from gis.hydraulics import Hydraulics
 from gis.water import OnPipe
@@ -197,6 +201,28 @@ def test_drains_do_not_get_narrower_downstream(city: City) -> None:
     for row in gravity:
         after = out[drains.head[row]]
         assert after == 0 or after >= drains.size_mm[row]
+
+
+@pytest.mark.parametrize(("years", "least", "most"), [(3.0, 0.0, 0.01), (100.0, 0.10, 1.0)])
+def test_drains_hold_a_storm_of_three_years_and_overflow_in_one_of_a_hundred(
+    city: City, tmp_path: Path, years: float, least: float, most: float
+) -> None:
+    flooded = _flooded(city.drainage.inp(rain_mm_h=drainage.storm(years), hours=2.5), tmp_path)
+    assert least <= np.mean(flooded) <= most
+
+
+def _flooded(inp: str, folder: Path) -> list[bool]:
+    """Which nodes lose more than 1 L/s at any minute, by SWMM's dynamic wave."""
+    (folder / "city.inp").write_text(inp, encoding="utf-8")
+    solver.swmm_open(*(str(folder / name) for name in ("city.inp", "city.rpt", "city.out")))
+    solver.swmm_start(0)
+    worst = [0.0] * solver.project_get_count(ObjectType.NODE)
+    while solver.swmm_stride(60) > 0:
+        for row, before in enumerate(worst):
+            worst[row] = max(before, solver.node_get_result(row, NodeResult.FLOOD))
+    solver.swmm_end()
+    solver.swmm_close()
+    return [lost > 1.0 for lost in worst]
 
 
 def test_underpasses_and_low_points_are_real_roads_and_low_ground(city: City) -> None:

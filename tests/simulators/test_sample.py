@@ -10,11 +10,12 @@ import pytest
 
 from core.clock import SECOND_US
 from core.domains import Domains
+from dispatch.plans import PlanDecl
 from gis.city import City, sample_city
 from iot import kinds
-from simulators import crews, sample, stage, tape
+from simulators import sample, stage, tape
 from simulators.devices import Recorded
-from simulators.places import Places
+from simulators.places import Places, metres
 from simulators.scene import Scene
 from simulators.stage import Stage
 
@@ -106,17 +107,34 @@ def test_no_water_runs_back_into_a_works_and_pressures_are_those_of_a_city(scene
 
 
 def test_the_flooded_underpass_is_far_from_the_burst(places: Places) -> None:
-    assert sample.metres(places.underpasses[0], places.burst) >= sample.APART_M
+    assert metres(places.underpasses[0], places.burst) >= sample.APART_M
 
 
 def test_the_choice_is_the_same_again(city: City, places: Places) -> None:
     assert sample.places_of(city) == places
 
 
-def test_every_service_has_crews_of_a_department_that_exists(city: City) -> None:
-    found = crews.crews(city)
-    known = {department.id for department in crews.departments()}
-    assert {crew.department for crew in found} <= known
-    assert len({crew.id for crew in found}) == len(found) == len(list(city.of_kind("depot")))
-    assert all("⟦" not in crew.name_zh + crew.name_en for crew in found)
-    assert all("⟦" not in each.name_zh + each.name_en for each in crews.departments())
+def test_every_service_has_crews_of_a_department_that_exists(scene: Scene, shipped: Domains) -> None:
+    found = scene.crews()
+    known = {department["id"] for department in scene.departments()}
+    assert {crew["department"] for crew in found} <= known
+    assert {duty["lead"] for duty in scene.duties()} <= known
+    assert len({crew["id"] for crew in found}) == len(found) == len(scene.places.depots)
+    assert [crew["responder"] for crew in found].count(True) == 1
+    assert "⟦" not in f"{found}{scene.departments()}"
+
+
+def test_every_plan_has_a_crew_that_can(scene: Scene, shipped: Domains) -> None:
+    needs = [plan.item.crew for plan in shipped.section("plans", PlanDecl) if plan.item.crew]
+    assert len(needs) >= 5
+    for need in needs:
+        assert any(
+            has(crew, "skills", need.skills) and has(crew, "equipment", need.equipment)
+            for crew in scene.crews()
+            if isinstance(crew["members"], int) and crew["members"] >= need.members
+        ), need
+
+
+def has(crew: dict[str, object], what: str, wanted: list[str]) -> bool:
+    own = crew[what]
+    return isinstance(own, list) and set(wanted) <= set(own)

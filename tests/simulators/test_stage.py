@@ -37,6 +37,13 @@ def scene() -> Scene:
     return Scene(small_city.places(), ZONE)
 
 
+class NoReceipt:
+    """Nobody waits for an answer."""
+
+    def settle(self, accepted: int, refused: Sequence[Refusal]) -> None:
+        pass
+
+
 class Run:
     """A stage that is moved second by second; what was said is kept by point as (seconds since start, value)."""
 

@@ -1,0 +1,88 @@
+"""What the screens of an installation are made of: live topics, vital signs, and what the wall must know at once."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from app.declared import Declared
+from core.clock import Clock
+from core.db import Database
+from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today
+from dashboard.screens import Screens
+from dashboard.vitals.clerk import Clerk
+from dashboard.vitals.past import StoredPast
+from dashboard.vitals.show import VitalSource
+from dashboard.vitals.usual import Local
+from dispatch.limits import statutory
+from events.views import EventViews
+from iot.registry import Registry
+
+#: A demonstration counts its own; a real city counts what is real.
+DEMONSTRATION = ("real", "recorded", "simulated")
+#: What the wall looks at: the core of the sample city (WGS 84), from the south-east.
+BOUNDS = ((121.4813, 31.2269), (121.5197, 31.2504))
+PITCH, BEARING, SCALE = 45, -14, 3.05
+#: When the extract of the base map was taken.
+BASEMAP_DATE = "2026-07"
+
+
+def local_of(declared: Declared) -> Local:
+    return Local(declared.settings.zone, day_type)
+
+
+def day_type(day: date) -> str:
+    """Days that are comparable: worked (调休 counted), weekend, holiday."""
+    return statutory(day) or ("weekend" if day.weekday() >= 5 else "worked")
+
+
+def views_of(declared: Declared, database: Database) -> EventViews:
+    return EventViews(database, declared.texts, declared.settings.zone)
+
+
+def clerk_of(declared: Declared, database: Database, clock: Clock, registry: Registry) -> Clerk:
+    """Who computes the vital signs, in the worker."""
+    counted = DEMONSTRATION if declared.settings.scene != "off" else ("real",)
+    rooms = Records(database, views_of(declared, database), declared.settings.zone, counted)
+    past = StoredPast(database)
+    return Clerk(declared.vitals, database, clock, local_of(declared), past, rooms, registry)
+
+
+def screens_of(declared: Declared, database: Database, clock: Clock, registry: Registry) -> Screens:
+    """What pages show, in the web process."""
+    settings = declared.settings
+    views = views_of(declared, database)
+    return Screens(
+        database=database,
+        clock=clock,
+        policy=declared.policy,
+        texts=declared.texts,
+        registry=registry,
+        sources={
+            "alerts": Alerts(views),
+            "incidents": Incidents(views, clock),
+            "cases": Cases(database, clock),
+            "orders": Orders(database, clock),
+            "crews": Crews(database),
+            "vitals": VitalSource(declared.vitals, database, clock, local_of(declared), declared.texts),
+        },
+        facts=Today(views, clock, settings.zone),
+        setup=setup_of(declared),
+        allowed_origins=settings.web.allowed_origins,
+    )
+
+
+def setup_of(declared: Declared) -> dict[str, object]:
+    """The city, its time zone and its base map."""
+    city = declared.settings.city
+    return {
+        "city": {"zh": city.name_zh, "en": city.name_en},
+        "timezone": city.timezone,
+        "map": {
+            "style": f"/api/v1/map/style.json?scale={SCALE}&pitch={PITCH}",
+            "bounds": BOUNDS,
+            "pitch": PITCH,
+            "bearing": BEARING,
+            "name": "© OpenStreetMap",
+            "date": BASEMAP_DATE,
+        },
+    }

@@ -1,0 +1,204 @@
+// Centre: where? Base map, sensors coloured through feature state, incidents above all labels, units, overlays.
+
+import { collection, createMap, pointFeature, token } from "../lib/mapkit.mjs";
+import { name, told } from "../lib/text.mjs";
+import { isOpen, isUnacknowledged } from "./right.mjs";
+
+const FLY_MS = 1800;
+const FLY_GAP_MS = 20000;
+const BACK_MS = 45000;
+const FIX_OLD_MS = 30000;
+const SILENT = 9;
+// the first name only says the weight; MapLibre draws with the first font of the list that the machine has
+const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
+/** Groups of the base map that the wall leaves out: what stands there is for the console. */
+const LEFT_OUT = new Set(["facilities", "sites"]);
+
+export class WallMap {
+  constructor(container, { k, reduced }) {
+    this.container = container;
+    this.k = k;
+    this.reduced = reduced;
+    this.flownMs = -Infinity;
+    this.seen = new Set();
+    this.levels = new Map();
+    this.fixes = new Map();
+    this.moved = () => {};
+    this.ready = false;
+  }
+
+  /** `setup` = {style, bounds, pitch, bearing} of the base map; `devices` = {id: [], lon: [], lat: []}. */
+  async start(setup, devices) {
+    this.setup = setup;
+    const layers = setup.style.layers
+      .filter((layer) => !LEFT_OUT.has(layer.metadata?.group) && layer.id !== "label-facility")
+      .map((layer) => (layer.id === "label-area" ? { ...layer, maxzoom: 24 } : layer));
+    this.map = await createMap(this.container, {
+      style: { ...setup.style, layers },
+      k: this.k,
+      interactive: false,
+      view: { bounds: setup.bounds, fitBoundsOptions: this.#overview(), pitch: setup.pitch, bearing: setup.bearing },
+    });
+    this.#layers();
+    this.useDevices(devices);
+    this.map.on("move", () => this.moved());
+    this.map.getCanvas().addEventListener("webglcontextlost", () => location.reload());
+    this.overview(0);
+    this.ready = true;
+  }
+
+  #overview() {
+    return { padding: { top: 20 * this.k, bottom: 20 * this.k, left: 20 * this.k, right: 20 * this.k } };
+  }
+
+  #layers() {
+    const { map, k } = this;
+    const source = (id) => map.addSource(id, { type: "geojson", data: collection() });
+    for (const id of ["overlay", "sensors", "units", "incidents"]) source(id);
+    const kind = (value) => ["==", ["get", "kind"], value];
+    map.addLayer({ id: "flood", type: "fill", source: "overlay", filter: kind("flood"), paint: { "fill-color": token("map-flood"), "fill-opacity": ["coalesce", ["get", "opacity"], 0.3] } });
+    map.addLayer({ id: "flood-edge", type: "line", source: "overlay", filter: kind("flood"), paint: { "line-color": token("map-flood-edge"), "line-width": 3 * k } });
+    map.addLayer({ id: "plume", type: "fill", source: "overlay", filter: kind("plume"), paint: { "fill-color": token("map-plume"), "fill-opacity": ["coalesce", ["get", "opacity"], 0.16] } });
+    map.addLayer({ id: "plume-edge", type: "line", source: "overlay", filter: kind("plume"), paint: { "line-color": token("map-plume"), "line-width": 2 * k, "line-dasharray": [4, 3] } });
+    map.addLayer({ id: "ring", type: "fill", source: "overlay", filter: kind("ring"), paint: { "fill-color": token("map-pipe-hit"), "fill-opacity": 0.1 } });
+    map.addLayer({ id: "ring-edge", type: "line", source: "overlay", filter: kind("ring"), paint: { "line-color": token("map-pipe-hit"), "line-width": 2.5 * k, "line-dasharray": [4, 3] } });
+    map.addLayer({ id: "pipe", type: "line", source: "overlay", filter: kind("pipe"), layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": token("map-pipe-hit"), "line-width": 7 * k } });
+    const level = ["coalesce", ["feature-state", "l"], 0];
+    const byLevel = (normal) => ["match", level, 1, token("l1"), 2, token("l2"), 3, token("l3"), 4, token("l4"), SILENT, token("stale"), normal];
+    map.addLayer({
+      id: "sensors",
+      type: "circle",
+      source: "sensors",
+      paint: {
+        "circle-radius": ["case", ["all", [">", level, 0], ["<", level, SILENT]], 9 * k, 5.5 * k],
+        "circle-color": byLevel(token("map-sensor")),
+        "circle-opacity": ["case", [">", level, 0], 1, 0.75],
+        "circle-stroke-color": token("map-ground"),
+        "circle-stroke-width": 1.5 * k,
+      },
+    });
+    const text = { "text-font": FONT, "text-size": 32 * k, "text-anchor": "left", "text-offset": [1.15, 0] };
+    const halo = { "text-color": token("t1"), "text-halo-color": token("map-halo"), "text-halo-width": 3 * k };
+    map.addLayer({
+      id: "valves",
+      type: "symbol",
+      source: "overlay",
+      filter: kind("valve"),
+      layout: { ...text, "icon-image": "valve", "icon-allow-overlap": true, "text-field": ["get", "label"], "text-anchor": "top", "text-offset": [0, 0.7], "text-optional": true },
+      paint: halo,
+    });
+    map.addLayer({
+      id: "units",
+      type: "symbol",
+      source: "units",
+      layout: { "icon-image": ["get", "icon"], "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true, "icon-ignore-placement": true },
+    });
+    map.addLayer({
+      id: "incidents",
+      type: "symbol",
+      source: "incidents",
+      layout: {
+        ...text,
+        "icon-image": ["get", "icon"],
+        "icon-allow-overlap": true,
+        "symbol-sort-key": ["get", "level"],
+        "text-field": ["get", "label"],
+        "text-optional": true,
+      },
+      paint: halo,
+    });
+  }
+
+  useDevices({ id, lon, lat }) {
+    this.known = new Set(id);
+    this.map.getSource("sensors").setData(collection(id.map((each, i) => pointFeature(lon[i], lat[i], {}, each))));
+    for (const device of id) this.#paint(device, this.levels.get(device) ?? SILENT);
+  }
+
+  /** Colour the devices of a frame that changed their level; 9 stands for silent. One that never spoke is silent too. */
+  points({ n, device, level }) {
+    for (let i = 0; i < n; i += 1) this.#level(device[i], level[i]);
+  }
+
+  #level(device, level) {
+    if (this.levels.get(device) === level) return;
+    this.levels.set(device, level);
+    if (this.ready) this.#paint(device, level);
+  }
+
+  #paint(device, level) {
+    if (this.known.has(device)) this.map.setFeatureState({ source: "sensors", id: device }, { l: level });
+  }
+
+  incidents(incidents) {
+    if (!this.ready) return;
+    const open = incidents.filter((i) => isOpen(i) && i.lon !== null && i.lon !== undefined);
+    const features = open.map((i) =>
+      pointFeature(i.lon, i.lat, { icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 ? told(i.short ?? i.title) : "" }),
+    );
+    this.map.getSource("incidents").setData(collection(features));
+    this.map.getSource("overlay").setData(collection(open.flatMap((i) => i.overlay ?? []).map(localised)));
+  }
+
+  units(crews, nowMs) {
+    if (!this.ready) return;
+    const features = crews
+      .filter((c) => c.lon !== null && c.lon !== undefined)
+      .map((c) => {
+        const old = c.state === "busy" && nowMs - Date.parse(c.position_at) > FIX_OLD_MS;
+        return pointFeature(c.lon, c.lat, { heading: c.heading ?? 0, icon: old ? "unit-old" : "unit" });
+      });
+    const drawn = JSON.stringify(features);
+    if (drawn === this.drawnUnits) return;
+    this.drawnUnits = drawn;
+    this.map.getSource("units").setData(collection(features));
+  }
+
+  overview(duration = FLY_MS) {
+    this.map.fitBounds(this.setup.bounds, { ...this.#overview(), pitch: this.setup.pitch, bearing: this.setup.bearing, duration: this.reduced ? 0 : duration });
+  }
+
+  /** Fly to a new incident of level 1 or 2: at most one flight in 20 s, back after 45 s without a newer level 1. */
+  follow(incidents, nowMs) {
+    if (!this.ready) return;
+    const fresh = incidents.filter((i) => isOpen(i) && i.level <= 2 && i.lon && !this.seen.has(i.id));
+    if (this.flownMs === -Infinity && !this.started) {
+      this.started = true;
+      for (const each of fresh) this.seen.add(each.id);
+      return;
+    }
+    if (fresh.length && nowMs - this.flownMs > FLY_GAP_MS) {
+      const target = fresh.sort((a, b) => a.level - b.level)[0];
+      for (const each of fresh) this.seen.add(each.id);
+      this.focus(target, nowMs);
+    } else if (this.focused && nowMs - this.flownMs > BACK_MS) {
+      this.focused = null;
+      this.overview();
+    }
+  }
+
+  focus(incident, nowMs) {
+    this.flownMs = nowMs;
+    this.focused = incident.id;
+    const options = { center: [incident.lon, incident.lat], zoom: this.map.getZoom() + 1.2, padding: this.padding(), pitch: this.setup.pitch + 5 };
+    if (this.reduced) this.map.jumpTo(options);
+    else this.map.easeTo({ ...options, duration: FLY_MS });
+  }
+
+  /** Room for the card (left) and the legend (foot), so that nothing lands under them. */
+  padding() {
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return { left: 20 * rem, top: 8 * rem, right: 2 * rem, bottom: 6 * rem };
+  }
+
+  /** Where a place lies on the screen of the map, in CSS pixels. */
+  at(lon, lat) {
+    return this.map.project([lon, lat]);
+  }
+}
+
+/** A feature whose label is a text becomes one whose label is words. */
+function localised(feature) {
+  const { label } = feature.properties;
+  return label ? { ...feature, properties: { ...feature.properties, label: typeof label === "object" ? told(label) : name(label) } } : feature;
+}

@@ -1,0 +1,108 @@
+// The strip below the map: what came in today against the usual day, and the vital sign that matters most with its limits.
+
+import { html } from "../lib/dom.mjs";
+import { hourOf, number } from "../lib/format.mjs";
+import { t, told } from "../lib/text.mjs";
+import { unit } from "./vitals.mjs";
+
+const FOOT = 30;
+const LEFT = 62;
+const HOUR_MS = 3600000;
+const SHOWN_H = 8;
+
+/** The row whose limits are drawn: the worst coloured one, else the first that asks for it. */
+export function focusOf(vitals) {
+  const able = vitals.filter((v) => v.limits?.length && v.trend?.values?.length && v.state !== "no_data");
+  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order)[0];
+}
+
+/** `width`, `height` of a plot in tenths of a rem. */
+export function trends(vitals, width, height, nowMs) {
+  const bars = vitals.find((v) => v.day);
+  const focus = focusOf(vitals);
+  return html`<div class="trends">
+    <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
+      ${bars ? barPlot(bars, width * 0.535, height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
+    <div class="panel"><header><h2>${focus ? `${t(`vital.${focus.id}.name`)}` : t("wall.limits")}</h2><span>${focus ? [told(focus.sub), t("wall.last_hours", { n: SHOWN_H }), unit(focus)].filter(Boolean).join(" · ") : ""}</span></header>
+      ${focus ? limitPlot(focus, width * 0.465, height, nowMs) : html`<p class="empty">${t("wall.no_limits")}</p>`}</div>
+  </div>`;
+}
+
+/** Round steps so that two to four of them reach the top. */
+function steps(top) {
+  const raw = top / 3;
+  const power = 10 ** Math.floor(Math.log10(raw || 1));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? power;
+  const found = [];
+  for (let value = 0; value <= top + step * 0.01; value += step) found.push(value);
+  return found;
+}
+
+function barPlot({ day }, width, height, nowMs) {
+  const hour = hourOf(nowMs);
+  const counts = day.values.slice(0, hour + 1);
+  const top = Math.max(4, ...counts, ...day.high.filter((v) => v !== null)) * 1.12;
+  const x = (h) => LEFT + (h * (width - LEFT - 8)) / 24;
+  const y = (v) => height - FOOT - (v / top) * (height - FOOT - 22);
+  const band = bandOf(day.low, day.high, x, y, 0.5);
+  const bar = (width - LEFT) / 24;
+  const outside = (h) => day.high[h] !== null && counts[h] > day.high[h];
+  return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img">
+    ${steps(top / 1.12).map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v)}</text>`)}
+    ${band && html`<path class="band" d=${band} />`}
+    ${counts.map((v, h) => html`<rect class=${outside(h) ? "bar out" : "bar"} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
+    <text class="now" x=${Math.max(x(hour) + bar / 2, LEFT + 20)} y=${Math.max(20, y(counts.at(-1) ?? 0) - 8)} text-anchor="middle">${number(counts.at(-1))}</text>
+    <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
+    ${[0, 6, 12, 18].map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
+    ${band && html`<text class="label" x=${width - 12} y=${Math.max(24, Math.min(...day.high.slice(17).filter((v) => v !== null).map(y)) - 10)} text-anchor="end">${t("wall.usual_band")}</text>`}
+  </svg>`;
+}
+
+function bandOf(low, high, x, y, shift) {
+  const hours = low.map((v, h) => h).filter((h) => low[h] !== null && low[h] !== undefined);
+  if (hours.length < 2) return null;
+  const line = (values) => values.map(([h, v]) => `${x(h + shift).toFixed(1)} ${y(v).toFixed(1)}`).join("L");
+  return `M${line(hours.map((h) => [h, high[h]]))}L${line(hours.map((h) => [h, low[h]]).reverse())}Z`;
+}
+
+function limitPlot({ trend, value, state, limits, digits, level }, width, height) {
+  const stepMs = trend.step_s * 1000;
+  const n = Math.min(trend.values.length, Math.round((SHOWN_H * HOUR_MS) / stepMs));
+  const values = [...trend.values.slice(-n), state === "ok" ? value : null];
+  const low = trend.low?.slice(-n) ?? [];
+  const high = trend.high?.slice(-n) ?? [];
+  const known = [...values, ...low, ...high].filter((v) => v !== null && v !== undefined);
+  const spread = limits.map((l) => l.value);
+  const min = Math.min(...known, ...spread);
+  const max = Math.max(...known, ...spread);
+  const air = (max - min || Math.abs(max) || 1) * 0.1;
+  const x = (i) => LEFT + (i * (width - LEFT - 90)) / n;
+  const y = (v) => height - FOOT - ((v - min + air) / (max - min + 2 * air)) * (height - FOOT - 12);
+  const colour = level ? `var(--l${level})` : "var(--t1)";
+  const line = values.map((v, i) => [i, v]).filter(([, v]) => v !== null && v !== undefined);
+  const band = bandOf(low, high, x, y, 0);
+  const marks = [0, 4, 8].map((h) => [h, x(n - (h * HOUR_MS) / stepMs)]);
+  return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img">
+    ${[min, max].map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v, digits)}</text>`)}
+    ${band && html`<path class="band" d=${band} />`}
+    ${spaced(limits, y).map(
+      (l) => html`<path class="limit" style=${`stroke:var(--l${l.level})`} d=${`M${LEFT} ${y(l.value)}H${width - 8}`} />
+        <text class="label" style=${`fill:var(--l${l.level})`} x=${l.shift ? LEFT + 150 : LEFT + 8} y=${y(l.value) - 6}>${t(`level.${l.level}`)} ${number(l.value, digits)}</text>`,
+    )}
+    <path class="line" d=${line.map(([i, v], at) => `${at ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("")} />
+    ${line.length > 0 && state === "ok" && html`<circle cx=${x(line.at(-1)[0])} cy=${y(line.at(-1)[1])} r="5" style=${`fill:${colour}`} />
+      <text class="now" style=${`fill:${colour}`} x=${x(n) + 12} y=${y(line.at(-1)[1]) + 8}>${number(line.at(-1)[1], digits)}</text>`}
+    <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
+    ${marks.map(([h, at]) => html`<text class="axis" x=${at} y=${height - 6} text-anchor=${h === 8 ? "start" : "middle"}>${h ? `−${h} h` : t("wall.now")}</text>`)}
+  </svg>`;
+}
+
+/** Labels of limits that lie close to each other stand side by side. */
+function spaced(limits, y) {
+  const placed = [];
+  for (const limit of [...limits].sort((a, b) => y(a.value) - y(b.value))) {
+    const near = placed.at(-1);
+    placed.push({ ...limit, shift: near && !near.shift && y(limit.value) - y(near.value) < 26 });
+  }
+  return placed;
+}

@@ -1,0 +1,82 @@
+// Left column: how is the city? Four groups of rows: shape · name · value and unit · 24 h trace.
+
+import { html } from "../lib/dom.mjs";
+import { age, number } from "../lib/format.mjs";
+import { half, shape } from "../lib/shapes.mjs";
+import { has, language, t, told } from "../lib/text.mjs";
+import { trace } from "../lib/trace.mjs";
+
+/** More coloured rows than this and colour stops meaning anything: the wash is left to the worst. */
+const WASHES = 5;
+
+/** The rows that are shown: those of the wall in their order; a coloured reserve row takes the calmest one's place. */
+export function chosen(vitals, count) {
+  const rows = vitals.filter((v) => v.slot === "row").sort(byOrder);
+  const spare = vitals.filter((v) => v.slot === "reserve" && v.level).sort((a, b) => a.level - b.level || byOrder(a, b));
+  for (const row of spare) {
+    if (rows.length < count) rows.push(row);
+    else {
+      const calm = rows.findLastIndex((each) => !each.level);
+      if (calm < 0) break;
+      rows.splice(calm, 1, row);
+    }
+  }
+  while (rows.length > count) {
+    const calm = rows.findLastIndex((each) => !each.level);
+    rows.splice(calm < 0 ? rows.length - 1 : calm, 1);
+  }
+  return rows.sort(byOrder);
+}
+
+const byOrder = (a, b) => a.order - b.order;
+
+export function vitals(rows, total, nowMs) {
+  const groups = new Map();
+  for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
+  const washed = new Set(rows.filter((r) => r.level === 1 || r.level === 2).sort((a, b) => a.level - b.level).slice(0, WASHES));
+  return html`<div class="panel vitals">
+    <header><h2>${t("wall.vitals")}</h2><span>${t("wall.vitals_note")}</span></header>
+    ${!rows.length && html`<p class="empty">${t("wall.no_vitals")}</p>`}
+    ${[...groups].map(
+      ([key, members]) => html`<section class="group" style=${`flex:${members.length} 1 0`}>
+        <h3>${t(`vital_group.${key}`)}</h3>
+        ${members.map((row) => vital(row, washed.has(row), nowMs))}
+      </section>`,
+    )}
+    ${total > rows.length && html`<p class="more">+${total - rows.length}</p>`}
+  </div>`;
+}
+
+function vital(row, washed, nowMs) {
+  const known = row.state === "ok" || row.state === "stale" || row.state === "low_coverage" || row.state === "estimated";
+  const level = row.state === "ok" || row.state === "estimated" ? row.level : 0;
+  const classes = ["vital", row.state, level ? `l${level}` : "", washed ? "wash" : ""].join(" ");
+  return html`<div class=${classes} key=${row.id}>
+    <span class="mark">${level ? shape(level, { title: t(`level.${level}`) }) : row.state === "no_data" ? half : null}</span>
+    <span class="what"><b>${t(`vital.${row.id}.name`)}</b><small>${subline(row, nowMs)}</small></span>
+    <span class="value n">
+      ${row.state === "estimated" && html`<i class="tag">${t("wall.estimated")}</i>`}
+      <b>${known ? shown(row) : "—"}</b><small>${unit(row)}</small>
+    </span>
+    ${trace({ trend: row.trend, value: row.value, level, state: row.state })}
+  </div>`;
+}
+
+/** "61/74" where the declaration asks for parts, else the value. */
+export const shown = (row) => (row.parts ? `${number(row.parts[0])}/${number(row.parts[1])}` : number(row.value, row.digits));
+
+/** The unit in the reader's language; counting words of Chinese have no English one. */
+export function unit(row) {
+  const key = `unit.${row.unit}`;
+  if (has(key)) return t(key);
+  return language === "en" && /[\u4e00-\u9fff]/.test(row.unit) ? "" : row.unit;
+}
+
+function subline(row, nowMs) {
+  const seconds = row.as_of ? (nowMs - Date.parse(row.as_of)) / 1000 : 0;
+  if (row.state === "no_data") return t("wall.no_data");
+  if (row.state === "stale") return t("wall.stale", { age: age(seconds) });
+  if (row.state === "low_coverage") return t("wall.low_coverage", { n: row.coverage[0], of: row.coverage[1] });
+  if (row.history_days < 7 && !row.sub) return t("wall.learning", { n: row.history_days });
+  return told(row.sub);
+}

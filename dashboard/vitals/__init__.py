@@ -1,0 +1,1 @@
+"""Vital signs (城市体征): declared by the domains, evaluated in one place, stored as history."""

@@ -1,0 +1,166 @@
+"""Vital signs as screens get them: the row of each with its trace against the usual band, limits and the city's day."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core.clock import DAY_US, HOUR_US, Clock, to_us
+from core.db import Database
+from core.http import to_json
+from core.text import Texts
+from dashboard.vitals import store
+from dashboard.vitals.declare import LEVELS, Vital
+from dashboard.vitals.evaluate import floor_of
+from dashboard.vitals.store import History, Usuals
+from dashboard.vitals.usual import Local, Usual
+from dashboard.vitals.window import QUARTER_US
+
+SHOWN = 96
+Item = Mapping[str, object]
+
+
+@dataclass(slots=True)
+class VitalSource:
+    """The source of topic `vitals`. Rows are read on every change, history and usual bands once a quarter."""
+
+    vitals: Sequence[Vital]
+    database: Database
+    clock: Clock
+    local: Local
+    texts: Texts
+    _read_us: int = 0
+    _history: Mapping[str, History] = field(default_factory=dict)
+    _usuals: Usuals = field(default_factory=dict)
+
+    async def all(self) -> Sequence[Item]:
+        now_us = self.clock.now_us()
+        if now_us // QUARTER_US != self._read_us // QUARTER_US:
+            self._history = await store.history(self.database, now_us - DAY_US - HOUR_US, now_us)
+            self._usuals = await store.usual(self.database)
+            self._read_us = now_us
+        async with self.database.transaction() as connection:
+            found = {row["key"]: row for row in await store.rows(connection)}
+        return [self._item(vital, found[vital.key], now_us) for vital in self.vitals if vital.key in found]
+
+    async def some(self, _: Collection[str]) -> Sequence[Item]:
+        """One turn of the clerk changes all of them: a change names the turn, not a vital."""
+        return await self.all()
+
+    def _item(self, vital: Vital, row: Mapping[str, Any], now_us: int) -> Item:
+        decl, detail = vital.decl, row["detail"]
+        usuals = self._usuals.get(vital.key, {})
+        usual = usuals.get(self.local.slot(now_us))
+        history = self._history.get(vital.key)
+        return {
+            "id": vital.key,
+            "domain": vital.domain,
+            "group": decl.group,
+            "order": decl.order,
+            "slot": decl.slot,
+            "unit": decl.unit,
+            "digits": decl.digits,
+            "value": row["value"],
+            "level": row["level"],
+            "state": row["state"],
+            "as_of": _rfc(row["as_of"]),
+            "coverage": [row["n"], row["total"]],
+            "confidence": round(row["confidence"], 3),
+            "parts": detail["parts"],
+            "sub": self._sub(vital, row),
+            "history_days": usual.days if usual else 0,
+            "limits": [{"level": LEVELS[colour], "value": value} for colour, value in decl.limits.items()],
+            "trend": self._trend(vital, history, usuals, now_us),
+            "day": self._day(vital, history, usuals, now_us) if decl.day else None,
+        }
+
+    def _sub(self, vital: Vital, row: Mapping[str, Any]) -> object:
+        """The line below the name: its text with figures and place, else the place, else nothing."""
+        key = f"vital.{vital.key}.sub"
+        place = row["detail"]["place"]
+        if not self.texts.has(key):
+            return place
+        if vital.decl.sub is not None and vital.decl.sub.place and place is None:
+            return None
+        told = {name: plain(value) for name, value in row["detail"]["figures"].items()}
+        return {"key": key, "params": {**told, "place": place, "n": row["n"], "total": row["total"]}}
+
+    def _trend(
+        self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int
+    ) -> Item:
+        """96 whole quarters to now with the usual band at each, null where there is none."""
+        end = now_us // QUARTER_US * QUARTER_US
+        times = end - QUARTER_US * np.arange(SHOWN, 0, -1)
+        values: list[float | None] = [None] * SHOWN
+        if history is not None:
+            for moment, value in zip(history.at_us.tolist(), history.value.tolist(), strict=True):
+                place = (moment - int(times[0])) // QUARTER_US
+                if 0 <= place < SHOWN:
+                    values[place] = short(value)
+        bands = [self._band(vital, usuals, int(moment) + QUARTER_US // 2) for moment in times]
+        return {
+            "step_s": QUARTER_US // 1_000_000,
+            "values": values,
+            "low": [band[0] for band in bands],
+            "high": [band[1] for band in bands],
+        }
+
+    def _band(
+        self, vital: Vital, usuals: Mapping[store.Slot, Usual], time_us: int
+    ) -> tuple[float | None, float | None]:
+        """The usual band at a time, between the middles of the hours around it."""
+        before = time_us - HOUR_US // 2
+        share = (before % HOUR_US) / HOUR_US
+        found = [
+            usuals.get(self.local.slot(moment))
+            for moment in (before // HOUR_US * HOUR_US, before // HOUR_US * HOUR_US + HOUR_US)
+        ]
+        known = [each.band(floor_of(vital)) for each in found if each is not None and each.learned]
+        if not known:
+            return None, None
+        first, last = known[0], known[-1]
+        return tuple(short(a + (b - a) * share) for a, b in zip(first, last, strict=True))  # type: ignore[return-value]
+
+    def _day(
+        self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int
+    ) -> Item | None:
+        """The hours of the city's day until now, and what is usual in each of its 24."""
+        if history is None:
+            return None
+        wall = self.local.at(now_us)
+        midnight = to_us(wall.replace(hour=0, minute=0, second=0, microsecond=0))
+        hours: list[list[float]] = [[] for _ in range(24)]
+        source = history.high if vital.decl.day == "highest" else history.value
+        for moment, value in zip(history.at_us.tolist(), source.tolist(), strict=True):
+            if midnight <= moment <= now_us:
+                hours[(moment - midnight) // HOUR_US % 24].append(value)
+        reduce = max if vital.decl.day == "highest" else _mean
+        day_type = self.local.day_type(wall.date())
+        bands = [usuals.get((day_type, hour)) for hour in range(24)]
+        drawn = [each.band(floor_of(vital)) if each and each.learned else (None, None) for each in bands]
+        return {
+            "values": [short(reduce(each)) if each else None for each in hours],
+            "low": [short(max(low, 0.0)) if low is not None else None for low, _ in drawn],
+            "high": [short(high) if high is not None else None for _, high in drawn],
+        }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def short(value: float) -> float:
+    """Six significant digits: as much as a screen can show, and not more than must travel."""
+    return float(f"{value:.6g}")
+
+
+def plain(value: float) -> str:
+    """A figure inside a sentence."""
+    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+def _rfc(moment: Any) -> str | None:  # noqa: ANN401 - a column of a row
+    return None if moment is None else to_json(moment).decode().strip('"')

@@ -1,0 +1,136 @@
+"""Sums over the last minutes or hours of event time, kept while readings pass: "now" never asks the hypertable. Pure.
+
+A window of 10 minutes at 12:07:30 holds the minutes 11:58 … 12:07, the last of them not yet full: whoever recomputes
+it from raw readings takes those minutes whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch import DOUBTFUL, Batch
+from core.clock import HOUR_US, MINUTE_US, SECOND_US
+from dashboard.vitals.declare import PointsDecl
+
+#: Windows longer than an hour are kept in quarters of an hour.
+QUARTER_US = 15 * MINUTE_US
+
+
+class Ring:
+    """The slots of one input's window for its points; columns stand in the order of `points` (dense numbers)."""
+
+    def __init__(self, decl: PointsDecl, points: NDArray[np.int32], size: int) -> None:
+        window_us = round(decl.window * SECOND_US)
+        self._decl = decl
+        self.slot_us = MINUTE_US if window_us <= HOUR_US else QUARTER_US
+        self._slots = max(1, window_us // self.slot_us)
+        self._column = np.full(size, -1, np.int32)
+        self._column[points] = np.arange(len(points), dtype=np.int32)
+        shape = (self._slots, len(points))
+        self._epoch = np.full(self._slots, -1, np.int64)
+        self._n = np.zeros(shape, np.int64)
+        self._sum = np.zeros(shape)
+        self._low = np.full(shape, np.inf)
+        self._high = np.full(shape, -np.inf)
+        self._newest = np.full(len(points), -1, np.int64)
+
+    def add(self, points: NDArray[np.int32], time_us: NDArray[np.int64], value: NDArray[np.float64]) -> None:
+        """Take readings that are in no doubt; those older than the window are left out."""
+        known = (points >= 0) & (points < len(self._column))
+        column = np.where(known, self._column[np.where(known, points, 0)], -1)
+        rows = column >= 0
+        if not rows.any():
+            return
+        column, time_us, value = column[rows], time_us[rows], value[rows]
+        epoch = time_us // self.slot_us
+        for late in np.unique(epoch):
+            self._turn(int(late))
+        slot = epoch % self._slots
+        held = self._epoch[slot] == epoch
+        slot, column, time_us, value = slot[held], column[held], time_us[held], value[held]
+        where = (slot, column)
+        np.add.at(self._n, where, 1)
+        np.add.at(self._sum, where, self._term(value))
+        np.minimum.at(self._low, where, value)
+        np.maximum.at(self._high, where, value)
+        np.maximum.at(self._newest, column, time_us)
+
+    def newest(self, points: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The newest event time that the window knows of each of these dense points, -1 where none."""
+        known = (points >= 0) & (points < len(self._column))
+        column = np.where(known, self._column[np.where(known, points, 0)], -1)
+        newest = np.append(self._newest, -1)  # the last one stands for points of others
+        return np.asarray(newest[column])
+
+    def _term(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What of a sample is summed: noise as energy, a share as yes or no."""
+        if self._decl.reduce == "leq":
+            return np.asarray(10.0 ** (value / 10.0))
+        if self._decl.within is not None:
+            low, high = self._decl.within
+            return ((value >= low) & (value <= high)).astype(np.float64)
+        return value
+
+    def _turn(self, epoch: int) -> None:
+        slot = epoch % self._slots
+        if self._epoch[slot] < epoch:
+            self._epoch[slot] = epoch
+            self._n[slot] = 0
+            self._sum[slot] = 0.0
+            self._low[slot] = np.inf
+            self._high[slot] = -np.inf
+
+    def values(self, now_us: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+        """(value, number of samples, newest time µs) of every point over the window that ends now."""
+        now = now_us // self.slot_us
+        live = (self._epoch > now - self._slots) & (self._epoch <= now)
+        n = self._n[live].sum(axis=0)
+        return self._reduced(live, n), n, self._newest
+
+    def _reduced(self, live: NDArray[np.bool_], n: NDArray[np.int64]) -> NDArray[np.float64]:
+        if self._decl.reduce == "low":
+            return np.asarray(self._low[live].min(axis=0, initial=np.inf))
+        if self._decl.reduce == "high":
+            return np.asarray(self._high[live].max(axis=0, initial=-np.inf))
+        total = self._sum[live].sum(axis=0)
+        if self._decl.reduce == "total":
+            return np.asarray(total)
+        mean = total / np.maximum(n, 1)
+        if self._decl.reduce == "leq":
+            return np.asarray(10.0 * np.log10(np.maximum(mean, 1e-12)))
+        return np.asarray(mean)
+
+
+class Windows:
+    """The rings of all windowed inputs, by (vital, input)."""
+
+    def __init__(self) -> None:
+        self._rings: dict[tuple[str, str], Ring] = {}
+
+    def make(self, wanted: Mapping[tuple[str, str], tuple[PointsDecl, NDArray[np.int32]]], size: int) -> None:
+        """Rings for these inputs, all empty."""
+        self._rings = {key: Ring(decl, points, size) for key, (decl, points) in wanted.items()}
+
+    def __getitem__(self, key: tuple[str, str]) -> Ring:
+        return self._rings[key]
+
+    def add(self, batch: Batch, points: NDArray[np.int32], *, seen: bool = False) -> None:
+        """Take a batch; `points` are the dense numbers of its rows.
+
+        `seen`: what is not newer than a window knows of its point was in it when it was warmed, and is left out.
+        """
+        for key in self._rings:
+            self.add_to(key, batch, points, seen=seen)
+
+    def add_to(
+        self, key: tuple[str, str], batch: Batch, points: NDArray[np.int32], *, seen: bool = False
+    ) -> None:
+        """The same for one window."""
+        ring = self._rings[key]
+        sound = (batch.quality & np.uint16(DOUBTFUL)) == 0
+        if seen:
+            sound &= batch.ordered_us > ring.newest(points)
+        ring.add(points[sound], batch.ordered_us[sound], batch.value[sound])

@@ -1,0 +1,307 @@
+"""The words of vital signs' expressions: what may be said about points, records, figures and devices. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal, TypeVar
+
+import cel
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Why(IntEnum):
+    """Why a point takes part or not; the names are text keys `vital_why.<name>`."""
+
+    TAKES_PART = 0
+    NEVER_HEARD = 1
+    TOO_OLD = 2
+    DOUBTFUL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A set of points as parallel columns; `value` counts only where `why` is `TAKES_PART`.
+
+    device int32 · value float64 · time_us int64 · why uint8 · zone int32 (equal numbers = equal zones, -1 none)
+    `samples` are the numbers of samples behind the values, where they were reduced over a window.
+    """
+
+    device: NDArray[np.int32]
+    value: NDArray[np.float64]
+    time_us: NDArray[np.int64]
+    why: NDArray[np.uint8]
+    zone: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, *values: float, zone: int = -1) -> Points:
+        """Points 1, 2 … with these values, NaN = too old; for tries and tests."""
+        value = np.array(values, np.float64)
+        why = np.where(np.isnan(value), Why.TOO_OLD, Why.TAKES_PART).astype(np.uint8)
+        n = len(value)
+        return cls(
+            np.arange(1, n + 1, dtype=np.int32), value, np.zeros(n, np.int64), why, np.full(n, zone, np.int32)
+        )
+
+    @property
+    def taking_part(self) -> NDArray[np.bool_]:
+        return np.asarray(self.why == Why.TAKES_PART)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        return self.value[self.taking_part]
+
+    @property
+    def coverage(self) -> tuple[int, int]:
+        return int(self.taking_part.sum()), len(self.device)
+
+    @property
+    def newest_us(self) -> int | None:
+        times = self.time_us[self.taking_part]
+        return int(times.max()) if len(times) else None
+
+    def at(self, end: Literal["lowest", "highest"]) -> int | None:
+        """The device of the lowest or highest value."""
+        rows = np.flatnonzero(self.taking_part)
+        if not len(rows):
+            return None
+        best = np.argmin(self.value[rows]) if end == "lowest" else np.argmax(self.value[rows])
+        return int(self.device[rows[best]])
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records as rooms show them, with an `at_us` where age matters."""
+
+    items: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that a room gives; None is unknown."""
+
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Devices: how many there are and how many of them were heard in time."""
+
+    online: int
+    total: int
+
+
+Input = Points | Records | Figure | Installed
+
+
+class Unknown(Exception):
+    """There is nothing to compute from: no value, which is not the same as a bad one."""
+
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., float])
+
+
+def word(function: FunctionT) -> FunctionT:
+    """Marks a method of `Words` as a word of the expressions."""
+    vars(function)["word"] = True
+    return function
+
+
+class Words:
+    """The inputs of one evaluation, and what may be said about them. All numbers are floats; `known` are variables."""
+
+    def __init__(self, inputs: Mapping[str, Input] | None = None) -> None:
+        self.inputs: Mapping[str, Input] = inputs or {}
+        self.now_us = 0
+        self.known: dict[str, object] = {}
+        self._unknown = False
+        self._context = cel.Context()
+        self._context.set_variable_resolver(self._resolve)
+        for name, method in vars(Words).items():
+            if getattr(method, "word", False):
+                self._context.add_function(name, getattr(self, name))
+
+    def use(self, inputs: Mapping[str, Input], now_us: int, hour: int) -> None:
+        """Other inputs, same words: a context is made once and used for thousands of evaluations.
+
+        `hour` is that of the city's day at `now_us`.
+        """
+        self.inputs, self.now_us, self.known = inputs, now_us, {"hour": float(hour)}
+
+    def run(self, program: Any) -> float:  # noqa: ANN401 - a compiled expression
+        """The value of an expression; True is 1. Raises `Unknown` when an input has nothing to say."""
+        self._unknown = False
+        try:
+            found = program.execute(self._context)
+        except (RuntimeError, TypeError):  # CEL has no comparison for what is not a number
+            if self._unknown:
+                raise Unknown from None
+            raise
+        if self._unknown:
+            raise Unknown
+        number = float(found)
+        if not math.isfinite(number):
+            raise Unknown
+        return number
+
+    def _resolve(self, name: str) -> object:
+        return self.known.get(name, name if name in self.inputs else None)
+
+    def _values(self, name: str) -> NDArray[np.float64]:
+        found = self._points(name).values
+        if not len(found):
+            self._unknown = True
+            return np.full(1, math.nan)
+        return found
+
+    def _points(self, name: str) -> Points:
+        found = self.inputs[name]
+        if not isinstance(found, Points):
+            raise TypeError(f"{name} is no set of points")
+        return found
+
+    def _records(self, name: str) -> Sequence[Mapping[str, Any]]:
+        found = self.inputs[name]
+        if not isinstance(found, Records):
+            raise TypeError(f"{name} is no set of records")
+        return found.items
+
+    # points
+
+    @word
+    def lowest(self, name: str) -> float:
+        return float(self._values(name).min())
+
+    @word
+    def highest(self, name: str) -> float:
+        return float(self._values(name).max())
+
+    @word
+    def total(self, name: str) -> float:
+        return float(self._values(name).sum())
+
+    @word
+    def mean(self, name: str) -> float:
+        return float(self._values(name).mean())
+
+    @word
+    def median(self, name: str) -> float:
+        return float(np.median(self._values(name)))
+
+    @word
+    def p90(self, name: str) -> float:
+        return float(np.percentile(self._values(name), 90))
+
+    @word
+    def below(self, name: str, limit: float) -> float:
+        """How many points lie below a limit."""
+        return float((self._values(name) < limit).sum())
+
+    @word
+    def at_least(self, name: str, limit: float) -> float:
+        """How many points lie at or above a limit."""
+        return float((self._values(name) >= limit).sum())
+
+    @word
+    def at_most(self, name: str, limit: float) -> float:
+        """How many points lie at or below a limit."""
+        return float((self._values(name) <= limit).sum())
+
+    @word
+    def within(self, name: str, low: float, high: float) -> float:
+        """How many points lie between two limits, both included."""
+        values = self._values(name)
+        return float(((values >= low) & (values <= high)).sum())
+
+    @word
+    def fresh(self, name: str) -> float:
+        """How many points take part."""
+        return float(len(self._values(name)))
+
+    @word
+    def zone_below(self, name: str, limit: float) -> float:
+        """The most points of one zone that lie below a limit together."""
+        points = self._points(name)
+        rows = points.taking_part & (points.zone >= 0) & (points.value < limit)
+        return float(np.bincount(points.zone[rows]).max(initial=0))
+
+    @word
+    def devices_within(self, *asked: Any) -> float:  # noqa: ANN401 - name, low, high, name, low, high …
+        """How many devices lie within the limits of every input that is named, both limits included."""
+        sound: set[int] | None = None
+        for name, low, high in zip(asked[::3], asked[1::3], asked[2::3], strict=True):
+            points = self._points(name)
+            good = points.taking_part & (points.value >= low) & (points.value <= high)
+            found = set(points.device[good].tolist())
+            sound = found if sound is None else sound & found
+        return float(len(sound or ()))
+
+    @word
+    def devices_reaching(self, *asked: Any) -> float:  # noqa: ANN401 - name, limit, name, limit …
+        """How many devices reach the limit of any input that is named."""
+        found: set[int] = set()
+        for name, limit in zip(asked[::2], asked[1::2], strict=True):
+            points = self._points(name)
+            found |= set(points.device[points.taking_part & (points.value >= limit)].tolist())
+        return float(len(found))
+
+    # records
+
+    @word
+    def count(self, name: str) -> float:
+        return float(len(self._records(name)))
+
+    @word
+    def with_level(self, name: str, level: float) -> float:
+        """How many records stand at this level."""
+        return float(sum(item.get("level") == int(level) for item in self._records(name)))
+
+    @word
+    def sum_of(self, name: str, field: str) -> float:
+        """The sum of a number that the records bring; one that brings none adds nothing."""
+        given = [item.get(field) for item in self._records(name)]
+        return float(sum(value for value in given if isinstance(value, int | float)))
+
+    @word
+    def oldest_s(self, name: str) -> float:
+        """Seconds since the oldest record began; 0 without records."""
+        return max((self._age_s(item) for item in self._records(name)), default=0.0)
+
+    @word
+    def oldest_of_level_s(self, name: str, level: float) -> float:
+        """The same among the records of one level."""
+        return max((self._age_s(i) for i in self._records(name) if i.get("level") == int(level)), default=0.0)
+
+    def _age_s(self, item: Mapping[str, Any]) -> float:
+        return max(0.0, (self.now_us - int(item["at_us"])) / 1e6)
+
+    # figures and devices
+
+    @word
+    def figure(self, name: str) -> float:
+        found = self.inputs[name]
+        if not isinstance(found, Figure):
+            raise TypeError(f"{name} is no figure")
+        if found.value is None:
+            self._unknown = True
+            return math.nan
+        return float(found.value)
+
+    @word
+    def online(self, name: str) -> float:
+        return float(self._installed(name).online)
+
+    @word
+    def installed(self, name: str) -> float:
+        found = self._installed(name).total
+        self._unknown |= found == 0
+        return float(found)
+
+    def _installed(self, name: str) -> Installed:
+        found = self.inputs[name]
+        if not isinstance(found, Installed):
+            return Installed(1, 1) if isinstance(found, Figure) else Installed(0, 0)
+        return found

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 
+from app.bench.gateway import Gateway
 from app.postgres import EmbeddedPostgres
 from core import db, migrate
 from core.clock import SECOND_US
@@ -24,7 +25,6 @@ from core.db import Database
 from iot.codecs import senml
 from tests.conftest import ROOMS, ROOT
 from tests.ingest.brokers import free_port
-from tests.ingest.gateway import Gateway
 from tests.ingest.house import until
 from tests.iot.sample import NOW_US, stored_registry
 

@@ -15,7 +15,7 @@ from core.batch import FROM_GATEWAY, Batch, Quality
 from core.clock import SECOND_US
 from core.schema import WIRE_ID
 from iot import units, wire
-from iot.codecs import gbt26875, hj212, senml, sl651
+from iot.codecs import arrow, gbt26875, hj212, senml, senml_cbor, sl651, thingsboard
 from iot.codecs.frame import SANE_S, Block, Columns, Decoder, Parcel, Reason, Refusal
 from iot.kinds import ChannelDecl, Format
 from iot.registry import Registry
@@ -23,10 +23,19 @@ from iot.wire import IGNORED, UNKNOWN, WireTable
 
 #: Formats whose names are codes of a standard, looked up in `factors` of the device's kind.
 CODED: Mapping[str, Format] = {"hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651"}
+#: Formats whose makers have names of their own, which `factors` may translate.
+FOREIGN: Mapping[str, Format] = {
+    "sparkplug": "sparkplug", "thingsboard-device": "thingsboard", "thingsboard-gateway": "thingsboard",
+    "plain": "push",
+}  # fmt: skip
 
 #: Formats that need no state of their own. Others are made by who wires the pipeline.
 DECODERS: Mapping[str, Decoder] = {
     "senml": senml.decode,
+    "senml-cbor": senml_cbor.decode,
+    "arrow": arrow.decode,
+    "thingsboard-device": thingsboard.device,
+    "thingsboard-gateway": thingsboard.gateway,
     "hj212": hj212.decode,
     "gbt26875": gbt26875.decode,
     "sl651": sl651.decode,
@@ -141,7 +150,7 @@ class Assembler:
         """Dense points of a parcel's rows; units and senses that only the registry knows are filled in."""
         table = self.table_of(parcel)
         names = columns.names[first:]
-        if table.strict:
+        if table.plain:
             return map(table.points.get, names, repeat(UNKNOWN))
         for row, name in enumerate(names, first):
             if name in table.inverted:
@@ -152,12 +161,12 @@ class Assembler:
 
     def table_of(self, parcel: Parcel) -> WireTable:
         """What a gateway may name in this format; made when it first speaks."""
-        form = CODED.get(parcel.source)
+        source = parcel.source.partition(":")[0]
+        form = CODED.get(source) or FOREIGN.get(source)
         table = self._tables.get((parcel.gateway, form))
         if table is None:
-            registry, gateway = self.registry, parcel.gateway
-            table = wire.coded(registry, gateway, form) if form else wire.named(registry, gateway)
-            self._tables[gateway, form] = table
+            make = wire.coded if source in CODED else wire.named
+            table = self._tables[parcel.gateway, form] = make(self.registry, parcel.gateway, form)
         return table
 
     def unit_codes(self, names: Sequence[str]) -> NDArray[np.int16]:

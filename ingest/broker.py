@@ -23,6 +23,7 @@ from ingest.mqtt import Code, Kind, Message, Packet, Properties, ProtocolError, 
 from ingest.rights import REPLY, STATUS, TELEMETRY
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
+from iot.codecs.plain import Mapper
 
 #: Seconds between attempts, doubling from the first to the last.
 RETRY_S = (0.5, 10.0)
@@ -76,8 +77,12 @@ class Heard:
     source: str
 
 
-def understand(topic: str) -> Heard | None:
+def understand(topic: str, mappers: Sequence[Mapper] = ()) -> Heard | None:
     """None for topics that mean nothing to us."""
+    for mapper in mappers:
+        gateway = mapper.gateway_of(topic)
+        if gateway is not None:
+            return Heard(gateway, mapper.source)
     first, _, rest = topic.partition("/")
     gateway, _, what = rest.partition("/")
     match first:
@@ -105,8 +110,10 @@ class BrokerLink:
         clock: Clock,
         metrics: Metrics,
         news: BrokerNews | None = None,
+        mappers: Sequence[Mapper] = (),
     ) -> None:
         self.settings = settings
+        self.mappers = mappers
         self.intake = intake
         self.clock = clock
         self.metrics = metrics
@@ -222,7 +229,7 @@ class Wire(Stream):
     def _published(self, run: Run, now_us: int) -> None:
         heard = self._heard.get(run.topic, _UNHEARD)
         if heard is _UNHEARD:
-            heard = understand(run.topic)
+            heard = understand(run.topic, self.link.mappers)
             if len(self._heard) < 100_000:
                 self._heard[run.topic] = heard
         acknowledged = (
@@ -267,7 +274,11 @@ class Wire(Stream):
     @property
     def _filters(self) -> list[str]:
         group = self.settings.shared
-        return [f"$share/{group}/{topic}" if group else topic for topic in self.settings.topics]
+        topics = [
+            *self.settings.topics,
+            *(mapper.topic_filter for mapper in self.link.mappers if mapper.topic),
+        ]
+        return [f"$share/{group}/{topic}" if group else topic for topic in topics]
 
     async def subscribe(self) -> None:
         """All topics at QoS 1. Raises `ProtocolError` when the broker refuses one."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from iot.codecs.plain import Mapper
 
 #: What a publish to a topic is, beside the formats of telemetry.
 STATUS = "status"
@@ -31,12 +33,15 @@ class Rights(Protocol):
 
 
 class GatewayRights:
-    """A gateway speaks for itself and hears what is meant for it.
+    """A gateway speaks for itself and hears what is meant for it. `mappers` read payloads that were declared."""
 
-    `plain` says whether a topic is one of declared plain-JSON payloads of that gateway.
-    """
+    def __init__(self, mappers: Sequence[Mapper] = ()) -> None:
+        self._mappers = mappers
 
     def publish(self, gateway: str, topic: str) -> str | None:
+        for mapper in self._mappers:
+            if mapper.gateway_of(topic) == gateway:
+                return mapper.source
         if topic in THINGSBOARD:
             return THINGSBOARD[topic]
         first, _, rest = topic.partition("/")

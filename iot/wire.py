@@ -36,25 +36,33 @@ class WireTable:
     inverted: frozenset[str] = frozenset()
     strict: bool = True
 
+    @property
+    def plain(self) -> bool:
+        """Every name is just looked up."""
+        return self.strict and not self.units and not self.inverted
+
     def find(self, names: Sequence[str]) -> Iterator[int]:
         """Dense points, `UNKNOWN` or `IGNORED`."""
         points, devices = self.points, self.devices
         for name in names:
             point = points.get(name, UNKNOWN)
-            if point < 0 and name.rpartition("/")[0] in devices:
+            if point < 0 and not self.strict and name.rpartition("/")[0] in devices:
                 point = IGNORED
             yield point
 
 
-def named(registry: Registry, gateway: str) -> WireTable:
-    """For formats that carry our own channel names."""
+def named(registry: Registry, gateway: str, form: Format | None = None) -> WireTable:
+    """For formats that carry our own channel names, or a maker's that the kind's `factors` translate."""
     devices = registry.devices_of(gateway)
-    return WireTable(
-        registry.wire_points(gateway), frozenset(name for device in devices for name in device.wire_names)
-    )
+    points = registry.wire_points(gateway)
+    if form is not None:
+        theirs = coded(registry, gateway, form)
+        points.update(theirs.points)
+        return WireTable(points, theirs.devices, theirs.units, theirs.inverted)
+    return WireTable(points, frozenset(name for device in devices for name in device.wire_names))
 
 
-def coded(registry: Registry, gateway: str, form: Format) -> WireTable:
+def coded(registry: Registry, gateway: str, form: Format | None) -> WireTable:
     """For field protocols: codes are looked up in `factors` of the device's kind."""
     points: dict[str, int] = {}
     units: dict[str, str] = {}
@@ -64,7 +72,7 @@ def coded(registry: Registry, gateway: str, form: Format) -> WireTable:
         own = device.wire
         of_channel = registry.points_of(device)
         names.update(device.wire_names)
-        for code, channel in registry.kind_of(device).decl.factors.get(form, {}).items():
+        for code, channel in registry.kind_of(device).decl.factors.get(form or "push", {}).items():
             for spelled in _spelled(code.removeprefix("!"), own.get("take", ())):
                 for wire_name in device.wire_names:
                     name = f"{wire_name}/{spelled}"

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     BAD_CHECKSUM = "bad_checksum"
     BAD_NAME = "bad_name"
     UNKNOWN_FORMAT = "unknown_format"
+    NOT_BORN = "not_born"
     UNKNOWN_GATEWAY = "unknown_gateway"
     UNKNOWN_DEVICE = "unknown_device"
     UNKNOWN_CHANNEL = "unknown_channel"

@@ -71,7 +71,9 @@ def cut(data: bytes) -> Cut:
     end = 30 + length
     if len(data) < end:
         return Cut(0)
-    return Cut(end, frame=True) if data[end - 2 : end] == END else Cut(1)
+    if data[end - 2 : end] != END:
+        return Cut(1)
+    return Cut(end, frame=True, sound=data[end - 3] == checksum(data[2 : end - 3]))
 
 
 def framer() -> Framer:

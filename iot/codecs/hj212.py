@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from core.batch import Quality
 from iot.codecs import china
-from iot.codecs.china import Cut, Framer
+from iot.codecs.china import CRC_TABLE, Cut, Framer, crc16_modbus
 from iot.codecs.frame import NO_TIME, Columns, Decoder, MalformedError, Parcel, Reason, each
 
 HEAD = b"##"
@@ -83,35 +83,29 @@ def crc16(data: bytes) -> int:
     """The check of Annex A: the register's low byte is replaced by each byte, not mixed with it."""
     register = 0xFFFF
     for byte in data:
-        register = (register >> 8) ^ byte
-        for _ in range(8):
-            register = (register >> 1) ^ 0xA001 if register & 1 else register >> 1
-    return register
-
-
-def crc16_modbus(data: bytes) -> int:
-    register = 0xFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = (register >> 1) ^ 0xA001 if register & 1 else register >> 1
+        register = CRC_TABLE[(register >> 8) ^ byte]
     return register
 
 
 def cut(data: bytes) -> Cut:
-    """What stands at `##`. A missing CR LF is forgiven."""
+    """What stands at `##`. A missing CR LF is forgiven; a check as Modbus has it counts as sound here."""
     if len(data) < 6:
         return Cut(0)
     if not data[2:6].isdigit():
         return Cut(2)
     end = 10 + int(data[2:6])
-    if len(data) < end + 2:
-        return Cut(0) if len(data) < end or b"\r\n".startswith(data[end:]) else Cut(end, frame=True)
-    return Cut(end + 2 if data[end : end + 2] == b"\r\n" else end, frame=True)
+    tail = data[end : end + 2]
+    if len(data) < end:
+        return Cut(0)
+    sound = data[end - 4 : end].upper() in (
+        b"%04X" % crc16(data[6 : end - 4]),
+        b"%04X" % crc16_modbus(data[6 : end - 4]),
+    )
+    return Cut(end + 2 if tail == b"\r\n" else end, frame=True, sound=sound)
 
 
 def framer() -> Framer:
-    return Framer(HEAD, cut, MOST)
+    return Framer(HEAD, cut, MOST, b"\r\n")
 
 
 def parse(frame: bytes, *, modbus: bool = False) -> Message:

@@ -1,4 +1,5 @@
-"""SL 651-2014: hydrological stations over TCP, the HEX/BCD encoding. Frames 7E7E …, high byte first, CRC-16.
+"""SL 651-2014: hydrological stations over TCP, the HEX/BCD encoding. Frames 7E7E …, high byte first, CRC-16/MODBUS
+whose high byte is sent first.
 
 Readings are named `station/guideH`: the station address as 10 digits, the guide byte in hex (`39H` level, `20H`
 rain), `FFxxH` for extended ones; bits of the status word are `45H.bit`. Times are those of the group F0F0 that an
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from iot.codecs import china
-from iot.codecs.china import Cut, Framer
+from iot.codecs.china import Cut, Framer, crc16_modbus
 from iot.codecs.frame import NO_TIME, Columns, Decoder, MalformedError, Parcel, Reason, each
 
 START = b"\x7e\x7e"
@@ -46,16 +47,6 @@ class Message:
         return int.from_bytes(self.body[:2], "big")
 
 
-def crc16(data: bytes) -> int:
-    """x16+x15+x2+1, reflected, from FFFF; sent high byte first."""
-    register = 0xFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = (register >> 1) ^ 0xA001 if register & 1 else register >> 1
-    return register
-
-
 def cut(data: bytes) -> Cut:
     """What stands at 7E7E: framed by length; the text-start byte is checked."""
     if len(data) < 14:
@@ -63,7 +54,11 @@ def cut(data: bytes) -> Cut:
     if data[13] not in (STX, SYN):
         return Cut(1)
     end = 14 + (3 if data[13] == SYN else 0) + (int.from_bytes(data[11:13], "big") & 0x0FFF) + 3
-    return Cut(end, frame=True) if len(data) >= end else Cut(0)
+    if len(data) < end:
+        return Cut(0)
+    return Cut(
+        end, frame=True, sound=int.from_bytes(data[end - 2 : end], "big") == crc16_modbus(data[: end - 2])
+    )
 
 
 def framer() -> Framer:
@@ -75,7 +70,7 @@ def parse(frame: bytes) -> Message:
     found = cut(frame)
     if not frame.startswith(START) or not found.frame or found.size != len(frame):
         raise MalformedError("no SL 651 frame")
-    expected = crc16(frame[:-2])
+    expected = crc16_modbus(frame[:-2])
     if int.from_bytes(frame[-2:], "big") != expected:
         raise MalformedError(f"CRC {frame[-2:].hex()}, expected {expected:04x}", Reason.BAD_CHECKSUM)
     down = frame[11] >> 4 == 8
@@ -101,7 +96,7 @@ def encode(message: Message) -> bytes:
         ">HBHB", message.password, message.function, (0x8000 if message.down else 0) | len(message.body),
         SYN if message.total else STX,
     ) + packets + message.body + bytes((message.end,))  # fmt: skip
-    return frame + crc16(frame).to_bytes(2, "big")
+    return frame + crc16_modbus(frame).to_bytes(2, "big")
 
 
 def confirm(to: Message, now_us: int, *, stay: bool = False) -> Message:

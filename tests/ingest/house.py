@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -30,6 +30,13 @@ ANY_TIME = Limits(refuse_older_s=1e9, refuse_future_s=1e9)
 async def known(name: str, password: bytes) -> str | None:
     """Everybody whose password is `secret`."""
     return name if name and password == b"secret" else None
+
+
+async def until(what: Callable[[], bool], patience_s: float = 20.0) -> None:
+    """Wait for what has no event of its own."""
+    async with asyncio.timeout(patience_s):
+        while not what():  # noqa: ASYNC110 - the product has no reason to signal it
+            await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -90,9 +97,7 @@ class House(News):
 
     async def drained(self) -> None:
         """Until the spool is empty."""
-        async with asyncio.timeout(30):
-            while not self.spool.empty:  # noqa: ASYNC110 - the product has no reason to signal it
-                await asyncio.sleep(0.02)
+        await until(lambda: self.spool.empty, 30)
 
     @property
     def rows(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -17,14 +17,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 from core.clock import SystemClock
 from core.db import Database
 from core.metrics import Metrics
+from ingest import broker as broker_module
 from ingest import mqtt
 from ingest.broker import BrokerLink, BrokerNews, BrokerSettings, understand
 from ingest.intake import Intake
 from ingest.mqtt import Kind, Message, Packet, Run, Slicer
+from ingest.stream import Answer
 from iot.codecs import senml
-from iot.codecs.frame import Parcel
 from tests.ingest.brokers import NAMES, broker, free_port
-from tests.ingest.house import House
+from tests.ingest.house import House, until
 from tests.iot.sample import NOW_US, stored_registry
 
 
@@ -59,12 +60,6 @@ async def running(link: BrokerLink) -> AsyncIterator[BrokerLink]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(what: Callable[[], bool], patience_s: float = 20.0) -> None:
-    async with asyncio.timeout(patience_s):
-        while not what():  # noqa: ASYNC110 - real brokers have no event to wait for
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -102,16 +97,36 @@ async def test_what_was_not_stored_comes_again_on_the_next_connection(
     assert row == {"n": 50}
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_messages_for_a_worker_that_is_away_wait_in_its_session(
-    house: House, tmp_path: Path, name: str
-) -> None:
-    with broker(name, tmp_path) as port:
+async def fetch_after_an_absence(house: House, folder: Path, name: str, patience_s: float = 20.0) -> None:
+    with broker(name, folder) as port:
         async with running(link_to(port, house)):
             pass
         await asyncio.to_thread(publish, port, 40)
         async with running(link_to(port, house)):
-            await until(lambda: house.rows == 40)
+            await until(lambda: house.rows == 40, patience_s)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_messages_for_a_worker_that_is_away_wait_in_its_session(
+    house: House, tmp_path: Path, name: str
+) -> None:
+    await fetch_after_an_absence(house, tmp_path, name)
+
+
+async def test_a_clean_session_is_noticed(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutant: CONNECT that asks for a clean session. The test above must fail with it."""
+    honest = broker_module.connect_packet
+
+    def forgetful(settings: BrokerSettings) -> bytes:
+        packet = bytearray(honest(settings))
+        packet[9] |= 2  # after the fixed header, the protocol's name and its level
+        return bytes(packet)
+
+    monkeypatch.setattr(broker_module, "connect_packet", forgetful)
+    with pytest.raises(TimeoutError):
+        await fetch_after_an_absence(house, tmp_path, "iotcore", 2.0)
 
 
 async def test_a_lost_session_is_an_alarm(house: House, tmp_path: Path) -> None:
@@ -177,21 +192,39 @@ class ForgetfulBroker:
             mine.append(mqtt.read_acknowledgement(item.body, mqtt.V311)[0])
 
 
-async def test_an_identifier_of_the_old_connection_is_not_acknowledged_on_the_new_one() -> None:
-    """The first message is settled late, when another message already has its identifier."""
+async def settle_late() -> list[list[int]]:
+    """The first message is settled when another has its identifier: what was acknowledged on each connection."""
     intake = Intake()
-    taken: list[Parcel] = []
     async with ForgetfulBroker() as forgetful:
         settings = BrokerSettings("127.0.0.1", forgetful.port, "x", version=mqtt.V311, coalesce_s=0.0)
         async with running(BrokerLink(settings, intake, SystemClock(), Metrics())):
             await until(lambda: intake.frames == 1)
-            taken += intake.take()
+            [first] = intake.take()
             await until(lambda: intake.frames == 1)  # the second connection's message, unsettled
-            taken[0].receipt.settle(1, ())
+            first.receipt.settle(1, ())
             await asyncio.sleep(0.2)
-            assert forgetful.acknowledged == [[], []]
+            told = [list(connection) for connection in forgetful.acknowledged]
             intake.take()[0].receipt.settle(1, ())
-            await until(lambda: forgetful.acknowledged == [[], [7]])
+            await until(lambda: forgetful.acknowledged[1] != [])
+            return told
+
+
+async def test_an_identifier_of_the_old_connection_is_not_acknowledged_on_the_new_one() -> None:
+    assert await settle_late() == [[], []]
+
+
+async def test_a_missing_generation_check_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant: acknowledgements go out on whatever connection there is. The test above must fail with it."""
+
+    def settle(self: Answer, accepted: int, refused: object) -> None:
+        wire = self.stream
+        assert isinstance(wire, broker_module.Wire)
+        newest = wire.link._wire
+        assert newest is not None
+        newest.write(self.packets)
+
+    monkeypatch.setattr(Answer, "settle", settle)
+    assert await settle_late() == [[], [7]]
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,7 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: versions_of
 SELECT * FROM asset_versions WHERE id = %(id)s ORDER BY replaced_at
+
+-- name: extent
+-- The box around everything stored; nulls in an empty table.
+SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north FROM assets

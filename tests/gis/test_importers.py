@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -173,7 +174,9 @@ OSM = """<?xml version="1.0"?><osm version="0.6">
 <node id="4" lat="31.21" lon="121.50"/><node id="5" lat="31.205" lon="121.505">
 <tag k="amenity" v="hospital"/><tag k="name" v="东方医院"/><tag k="name:en" v="East Hospital"/></node>
 <way id="10"><nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/><tag k="oneway" v="-1"/>
-<tag k="name" v="滨江大道"/><tag k="lanes" v="4"/><tag k="maxspeed" v="60"/><tag k="bridge" v="yes"/><tag k="layer" v="1"/></way>
+<tag k="name" v="滨江大道"/>
+<tag k="lanes" v="4"/><tag k="maxspeed" v="60"/>
+<tag k="bridge" v="yes"/><tag k="layer" v="1"/></way>
 <way id="11"><nd ref="1"/><nd ref="2"/><nd ref="3"/><nd ref="4"/><nd ref="1"/><tag k="building" v="office"/>
 <tag k="building:levels" v="10"/></way>
 <way id="12"><nd ref="1"/><nd ref="2"/><nd ref="3"/><nd ref="1"/><tag k="natural" v="water"/></way>
@@ -626,3 +629,16 @@ def test_every_reason_has_a_text() -> None:
         keys |= {part for part in path.read_text().split('"') if part.startswith("import.")}
     assert keys
     assert all(WORDS.has(key, language) for key in keys for language in ("zh", "en"))
+
+
+def test_ifc_gives_the_hull_of_a_building_or_says_what_is_missing() -> None:
+    path = Path(__file__).parent / "data" / "house.ifc"
+    if importlib.util.find_spec("ifcopenshell") is None:
+        with pytest.raises(FileRefused) as refused:
+            read_file(path, Plan("bim"))
+        assert "ifcopenshell" in why(refused)
+        return
+    [asset] = read_file(path, Plan("bim")).assets
+    assert (asset.kind, asset.name) == ("building", "示范楼")
+    assert asset.attributes["height"] == pytest.approx(30.0)
+    assert asset.lonlat == pytest.approx((121.50006, 31.24004), abs=1e-5)

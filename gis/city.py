@@ -206,8 +206,7 @@ class City:
         )
 
     def whereabouts(self, lon: float, lat: float) -> Whereabouts:
-        x, y = self.plane.to_xy(lon, lat)
-        return self.gazetteer.find(float(x), float(y))
+        return self.gazetteer.find(*self.plane.xy(lon, lat))
 
     def describe(self, lon: float, lat: float) -> tuple[str, str]:
         """Where that is, as a person says it: (Chinese, English)."""

@@ -76,6 +76,12 @@ def router(city_map: CityMap) -> APIRouter:
         zh, en = await to_thread.run_sync(lambda: city_map.city.describe(lon, lat))
         return Json({"zh": zh, "en": en})
 
+    @routes.get("/map/grid")
+    async def grid(actor: Reader, lon: Degrees, lat: Degrees) -> Response:
+        """The management grid at a position: cell, grid, officer, community, street office."""
+        del actor
+        return Json(await to_thread.run_sync(lambda: _grid(city_map, lon, lat)))
+
     @routes.get("/map/route")
     async def route(
         actor: Reader, start: str, end: str, closed: Annotated[list[str] | None, Query()] = None
@@ -129,6 +135,19 @@ def as_json(asset: Asset, number: int) -> dict[str, Any]:
         "lon": lon, "lat": lat, "zone": asset.zone, "area": asset.area, "attributes": asset.attributes,
         "geometry": orjson.Fragment(shapely.to_geojson(asset.geometry)), "source": asset.source,
         "licence": asset.licence, "provenance": asset.provenance,
+    }  # fmt: skip
+
+
+def _grid(city_map: CityMap, lon: float, lat: float) -> dict[str, Any]:
+    city = city_map.city
+    found = city.grid.responsible(*city.plane.xy(lon, lat))
+    if found is None:
+        raise NotFound("error.no_grid")
+    cell, area = found.cell, city.asset(found.cell.area)
+    return {
+        "cell": cell.code, "grid": cell.grid, "beat": cell.beat, "officer": found.officer,
+        "community": cell.community, "area": cell.area, "area_name": {"zh": area.name, "en": area.name_en},
+        "district": area.attributes["district"], "department": found.department,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from core.errors import Invalid, NotFound
 from core.http import Allow, Db, Json, Lang, Limit, bbox, decode_cursor, page
-from gis import sample, store, style
+from gis import ogc_api, sample, store, style
 from gis.asset import Asset
 from gis.views import CityMap
 
@@ -30,6 +30,7 @@ def router(city_map: CityMap) -> APIRouter:
     _drawing(routes, city_map)
     _asking(routes, city_map)
     _stored(routes)
+    routes.include_router(ogc_api.router())
     return routes
 
 

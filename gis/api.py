@@ -11,10 +11,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import FileResponse, Response
 
-from core.actor import Actor
 from core.errors import Invalid, NotFound
 from core.http import Allow, Db, Json, Lang, Limit, bbox, decode_cursor, page
-from gis import sample, store, style
+from gis import ogc_api, sample, store, style
 from gis.asset import Asset
 from gis.style import Tokens
 from gis.views import CityMap
@@ -22,27 +21,35 @@ from gis.views import CityMap
 MVT = "application/vnd.mapbox-vector-tile"
 ForAYear = {"Cache-Control": "private, max-age=31536000, immutable"}
 
-Reader = Annotated[Actor, Depends(Allow("map.read"))]
 Zoom = Annotated[int, Path(ge=0, le=22)]
 Tile = Annotated[int, Path(ge=0, lt=1 << 22)]
 Degrees = Annotated[float, Query(ge=-180, le=180)]
 
 
 def router(city_map: CityMap, themes: Mapping[str, Tokens] | None = None) -> APIRouter:
-    """`themes`: the colours of `dark` and `light` as the screens have them; without them those of `gis.style`."""
-    routes = APIRouter()
-    colours = themes or {"dark": style.DARK, "light": style.LIGHT}
+    """All routes of the map; who may see the map may use each of them.
+
+    `themes`: the colours of `dark` and `light` as the screens have them; without them those of `gis.style`.
+    """
+    routes = APIRouter(dependencies=[Depends(Allow("map.read"))])
+    _drawing(routes, city_map, themes or {"dark": style.DARK, "light": style.LIGHT})
+    _asking(routes, city_map)
+    _stored(routes)
+    routes.include_router(ogc_api.router())
+    return routes
+
+
+def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]) -> None:
+    """What a map is drawn from: style and tiles."""
 
     @routes.get("/map/style.json")
     async def map_style(
-        actor: Reader,
         language: Lang,
         theme: Literal["dark", "light"] = "dark",
         pitch: Annotated[float, Query(ge=0, le=85)] = 0.0,
         scale: Annotated[float, Query(ge=0.5, le=4)] = 1.0,
     ) -> Response:
         """The base map's style; its tile address names the newest tile file."""
-        del actor
         file = await to_thread.run_sync(city_map.tiles)
         view = style.View(sample.CENTRE, pitch=pitch, scale=scale, language=language)
         return Json(
@@ -50,20 +57,16 @@ def router(city_map: CityMap, themes: Mapping[str, Tokens] | None = None) -> API
         )
 
     @routes.get("/map/tiles/{name}")
-    async def tile_file(
-        actor: Reader, name: Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-f]{12}\.pmtiles$")]
-    ) -> Response:
+    async def tile_file(name: Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-f]{12}\.pmtiles$")]) -> Response:
         """A tile file; answers HTTP Range. Its name changes with its content, so it may be kept for ever."""
-        del actor
         path = city_map.folder / name
         if not path.is_file():
             raise NotFound("error.no_layer", layer=name)
         return FileResponse(path, media_type="application/vnd.pmtiles", headers=ForAYear)
 
     @routes.get("/tiles/{layer}/{z}/{x}/{y}.mvt")
-    async def tile(actor: Reader, layer: str, z: Zoom, x: Tile, y: Tile) -> Response:
+    async def tile(layer: str, z: Zoom, x: Tile, y: Tile) -> Response:
         """One tile: of the base map (layer `city`) or of a live layer. 204 where it is empty."""
-        del actor
         if max(x, y) >= 1 << z:
             raise Invalid("error.bad_tile", field="x", value=f"{z}/{x}/{y}")
         if layer == "city":
@@ -74,42 +77,60 @@ def router(city_map: CityMap, themes: Mapping[str, Tokens] | None = None) -> API
             headers = {"Cache-Control": "no-store"}
         return Response(found, media_type=MVT, headers=headers) if found else Response(status_code=204)
 
+
+def _asking(routes: APIRouter, city_map: CityMap) -> None:
+    """What can be asked of a place, a name, a way, a pipe."""
+
     @routes.get("/map/place")
-    async def place(actor: Reader, lon: Degrees, lat: Degrees) -> Response:
+    async def place(lon: Degrees, lat: Degrees) -> Response:
         """Where a position is, as a person says it."""
-        del actor
         zh, en = await to_thread.run_sync(lambda: city_map.city.describe(lon, lat))
         return Json({"zh": zh, "en": en})
 
+    @routes.get("/map/search")
+    async def search(
+        q: Annotated[str, Query(max_length=80)], kind: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=50)] = 10,
+    ) -> Response:  # fmt: skip
+        """Places by name (Chinese, pinyin, English) or asset id, the best first."""
+        kinds = kind.split(",") if kind else []
+        found = await to_thread.run_sync(lambda: city_map.search.find(q, limit, kinds))
+        return Json({"items": [
+            {"id": each.id, "kind": each.kind, "name": {"zh": each.name, "en": each.name_en},
+             "lon": each.lon, "lat": each.lat, "score": each.score} for each in found
+        ]})  # fmt: skip
+
+    @routes.get("/map/grid")
+    async def grid(lon: Degrees, lat: Degrees) -> Response:
+        """The management grid at a position: cell, grid, officer, community, street office."""
+        return Json(await to_thread.run_sync(lambda: _grid(city_map, lon, lat)))
+
     @routes.get("/map/route")
-    async def route(
-        actor: Reader, start: str, end: str, closed: Annotated[list[str] | None, Query()] = None
-    ) -> Response:
+    async def route(start: str, end: str, closed: Annotated[list[str] | None, Query()] = None) -> Response:
         """The fastest way between two `lon,lat`, around closed roads."""
-        del actor
         ends = [_position(start, "start"), _position(end, "end")]
         found = await to_thread.run_sync(lambda: _route(city_map, ends, closed or []))
         return Json(found)
 
     @routes.get("/map/isolate/{pipe}")
-    async def isolate(
-        actor: Reader, pipe: str, stuck: Annotated[list[str] | None, Query()] = None
-    ) -> Response:
+    async def isolate(pipe: str, stuck: Annotated[list[str] | None, Query()] = None) -> Response:
         """The valves that cut a water pipe off, and what that leaves dry."""
-        del actor
         network = await to_thread.run_sync(lambda: city_map.city.networks["water_supply"])
         found = network.isolating_valves(pipe, stuck or ())
         return Json(
             {"valves": found.valves, "edges": found.edges, "nodes": found.nodes, "customers": found.customers}
         )
 
+
+def _stored(routes: APIRouter) -> None:
+    """The assets in the database."""
+
     @routes.get("/assets")
     async def assets(
-        actor: Reader, database: Db, kind: str | None = None, box: Annotated[str | None, Query(alias="bbox")] = None,
+        database: Db, kind: str | None = None, box: Annotated[str | None, Query(alias="bbox")] = None,
         cursor: str | None = None, limit: Limit = 100,
     ) -> Response:  # fmt: skip
         """Assets by kind (several with commas) and box, in the order of their ids."""
-        del actor
         kinds = kind.split(",") if kind else None
         after = decode_cursor(cursor) or ""
         found = await store.find(database, kinds=kinds, bbox=bbox(box), after=str(after), limit=limit + 1)
@@ -118,12 +139,9 @@ def router(city_map: CityMap, themes: Mapping[str, Tokens] | None = None) -> API
         )
 
     @routes.get("/assets/{asset}")
-    async def one_asset(actor: Reader, database: Db, asset: str) -> Response:
-        del actor
+    async def one_asset(database: Db, asset: str) -> Response:
         found = await store.get(database, asset)
         return Json(as_json(found.asset, found.number))
-
-    return routes
 
 
 def as_json(asset: Asset, number: int) -> dict[str, Any]:
@@ -134,6 +152,19 @@ def as_json(asset: Asset, number: int) -> dict[str, Any]:
         "lon": lon, "lat": lat, "zone": asset.zone, "area": asset.area, "attributes": asset.attributes,
         "geometry": orjson.Fragment(shapely.to_geojson(asset.geometry)), "source": asset.source,
         "licence": asset.licence, "provenance": asset.provenance,
+    }  # fmt: skip
+
+
+def _grid(city_map: CityMap, lon: float, lat: float) -> dict[str, Any]:
+    city = city_map.city
+    found = city.grid.responsible(*city.plane.xy(lon, lat))
+    if found is None:
+        raise NotFound("error.no_grid")
+    cell, area = found.cell, city.asset(found.cell.area)
+    return {
+        "cell": cell.code, "grid": cell.grid, "beat": cell.beat, "officer": found.officer,
+        "community": cell.community, "area": cell.area, "area_name": {"zh": area.name, "en": area.name_en},
+        "district": area.attributes["district"], "department": found.department,
     }  # fmt: skip
 
 

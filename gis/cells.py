@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial import cKDTree
 
 from gis.lines import Floats, Ints
 
 ROUNDS = 4
+
+
+def merge(places: Floats, metres: float) -> Ints:
+    """Which place each point belongs to, 0 … n-1: points nearer than this to each other are one, chains included."""
+    pairs = (
+        cKDTree(places).query_pairs(metres, output_type="ndarray") if len(places) else np.empty((0, 2), int)
+    )
+    shape = (len(places), len(places))
+    near = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=shape)
+    label: Ints = connected_components(near, directed=False)[1].astype(np.int32)
+    return label
 
 
 def graph(tail: Ints, head: Ints, weight: Floats, nodes: int) -> csr_matrix:

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from core import text
 from core.errors import NotFound
-from gis import buildings, drainage, facilities, gas, roads, sample, streets, water
+from gis import buildings, drainage, facilities, gas, grid, roads, sample, streets, water
 from gis.asset import Asset
 from gis.buildings import Buildings
 from gis.crs import Plane
 from gis.drainage import DrainageNetwork
 from gis.facilities import Facility
 from gis.gas import GasNetwork
+from gis.grid import Grid
 from gis.lines import Floats, Geometry, Ints, points
 from gis.network import Network, Place, Valves
 from gis.place import KNOWN_BY, Gazetteer, Street, Whereabouts
@@ -177,6 +178,17 @@ class City:
         grown = shapely.intersection(shapely.buffer(inner, BANK_M), land)
         return [bank for bank in grown if bank.area > BANK_M**2]
 
+    @cached_property
+    def grid(self) -> Grid:
+        """The management grid of the city's areas; empty in a city without areas."""
+        number: dict[str, int] = {}
+        streets = []
+        for area in self.base.areas:
+            number[area.code] = number.get(area.code, 0) + 1
+            if area.id in self.area_shapes:
+                streets.append(grid.Street(area.id, area.code, number[area.code], self.area_shapes[area.id]))
+        return grid.build(streets) if streets else Grid((0.0, 0.0), 100.0, [])
+
     # -- what is connected with what -----------------------------------------------------------------------------
 
     @cached_property
@@ -206,8 +218,7 @@ class City:
         )
 
     def whereabouts(self, lon: float, lat: float) -> Whereabouts:
-        x, y = self.plane.to_xy(lon, lat)
-        return self.gazetteer.find(float(x), float(y))
+        return self.gazetteer.find(*self.plane.xy(lon, lat))
 
     def describe(self, lon: float, lat: float) -> tuple[str, str]:
         """Where that is, as a person says it: (Chinese, English)."""

@@ -6,11 +6,12 @@ What a file or a device says in another system is converted here, on the way in.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,9 +22,9 @@ Floats = NDArray[np.float64]
 
 WGS84_A: Final = 6_378_137.0
 WGS84_INVERSE_FLATTENING: Final = 298.257_223_563
+RADIANS: Final = math.pi / 180.0
 
 
-@dataclass(frozen=True, slots=True)
 class TransverseMercator:
     """Gauss–Krüger by Krüger's series to n⁴; within 3 µm of PROJ inside a zone of 6°.
 
@@ -31,76 +32,78 @@ class TransverseMercator:
     origin added, in metres. `a` and `inverse_flattening` are those of the ellipsoid.
     """
 
-    lon0: float
-    false_easting: float = 500_000.0
-    false_northing: float = 0.0
-    scale: float = 1.0
-    a: float = WGS84_A
-    inverse_flattening: float = WGS84_INVERSE_FLATTENING
-
-    @property
-    def _n(self) -> float:
-        f = 1 / self.inverse_flattening
-        return f / (2 - f)
-
-    @property
-    def _e(self) -> float:
-        f = 1 / self.inverse_flattening
-        return float(np.sqrt(f * (2 - f)))
-
-    @property
-    def _radius(self) -> float:
-        n = self._n
-        return self.scale * self.a / (1 + n) * (1 + n**2 / 4 + n**4 / 64)
-
-    def forward(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
-        """Degrees → (easting, northing) in metres."""
-        n, e = self._n, self._e
-        alpha = (
+    def __init__(
+        self,
+        lon0: float,
+        false_easting: float = 500_000.0,
+        false_northing: float = 0.0,
+        *,
+        scale: float = 1.0,
+        a: float = WGS84_A,
+        inverse_flattening: float = WGS84_INVERSE_FLATTENING,
+    ) -> None:
+        self.lon0, self.false_easting, self.false_northing = lon0, false_easting, false_northing
+        f = 1 / inverse_flattening
+        n = f / (2 - f)
+        self._e = math.sqrt(f * (2 - f))
+        self._radius = scale * a / (1 + n) * (1 + n**2 / 4 + n**4 / 64)
+        self._alpha = (
             n / 2 - 2 * n**2 / 3 + 5 * n**3 / 16 + 41 * n**4 / 180,
             13 * n**2 / 48 - 3 * n**3 / 5 + 557 * n**4 / 1440,
             61 * n**3 / 240 - 103 * n**4 / 140,
             49561 * n**4 / 161280,
         )
-        phi = np.radians(np.asarray(lat, np.float64))
-        off = np.radians(np.asarray(lon, np.float64) - self.lon0)
-        sine = np.sin(phi)
-        t = np.sinh(np.arctanh(sine) - e * np.arctanh(e * sine))
-        xi = np.arctan2(t, np.cos(off))
-        eta = np.arcsinh(np.sin(off) / np.hypot(t, np.cos(off)))
-        north, east = xi, eta
-        for j, a in enumerate(alpha, 1):
-            north = north + a * np.sin(2 * j * xi) * np.cosh(2 * j * eta)
-            east = east + a * np.cos(2 * j * xi) * np.sinh(2 * j * eta)
-        return self.false_easting + self._radius * east, self.false_northing + self._radius * north
-
-    def inverse(self, easting: ArrayLike, northing: ArrayLike) -> tuple[Floats, Floats]:
-        """(easting, northing) in metres → degrees."""
-        n = self._n
-        beta = (
+        self._beta = (
             n / 2 - 2 * n**2 / 3 + 37 * n**3 / 96 - n**4 / 360,
             n**2 / 48 + n**3 / 15 - 437 * n**4 / 1440,
             17 * n**3 / 480 - 37 * n**4 / 840,
             4397 * n**4 / 161280,
         )
-        delta = (
+        self._delta = (
             2 * n - 2 * n**2 / 3 - 2 * n**3 + 116 * n**4 / 45,
             7 * n**2 / 3 - 8 * n**3 / 5 - 227 * n**4 / 45,
             56 * n**3 / 15 - 136 * n**4 / 35,
             4279 * n**4 / 630,
         )
-        xi = (np.asarray(northing, np.float64) - self.false_northing) / self._radius
-        eta = (np.asarray(easting, np.float64) - self.false_easting) / self._radius
+
+    def forward(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
+        """Degrees → (easting, northing) in metres."""
+        east, north = self._forward(np, np.asarray(lon, np.float64), np.asarray(lat, np.float64))
+        return east, north
+
+    def forward_one(self, lon: float, lat: float) -> tuple[float, float]:
+        """The same for a single place, without NumPy ten times as fast."""
+        east, north = self._forward(math, lon, lat)
+        return east, north
+
+    def inverse(self, easting: ArrayLike, northing: ArrayLike) -> tuple[Floats, Floats]:
+        """(easting, northing) in metres → degrees."""
+        lon, lat = self._inverse(np, np.asarray(easting, np.float64), np.asarray(northing, np.float64))
+        return lon, lat
+
+    def _forward(self, m: Any, lon: Any, lat: Any) -> tuple[Any, Any]:  # noqa: ANN401 - floats or arrays, math or NumPy
+        phi, off = lat * RADIANS, (lon - self.lon0) * RADIANS
+        sine = m.sin(phi)
+        t = m.sinh(m.atanh(sine) - self._e * m.atanh(self._e * sine))
+        xi, eta = m.atan2(t, m.cos(off)), m.asinh(m.sin(off) / m.hypot(t, m.cos(off)))
         north, east = xi, eta
-        for j, b in enumerate(beta, 1):
-            north = north - b * np.sin(2 * j * xi) * np.cosh(2 * j * eta)
-            east = east - b * np.cos(2 * j * xi) * np.sinh(2 * j * eta)
-        chi = np.arcsin(np.sin(north) / np.cosh(east))
+        for j, a in enumerate(self._alpha, 1):
+            north = north + a * m.sin(2 * j * xi) * m.cosh(2 * j * eta)
+            east = east + a * m.cos(2 * j * xi) * m.sinh(2 * j * eta)
+        return self.false_easting + self._radius * east, self.false_northing + self._radius * north
+
+    def _inverse(self, m: Any, easting: Any, northing: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as above
+        xi = (northing - self.false_northing) / self._radius
+        eta = (easting - self.false_easting) / self._radius
+        north, east = xi, eta
+        for j, b in enumerate(self._beta, 1):
+            north = north - b * m.sin(2 * j * xi) * m.cosh(2 * j * eta)
+            east = east - b * m.cos(2 * j * xi) * m.sinh(2 * j * eta)
+        chi = m.asin(m.sin(north) / m.cosh(east))
         phi = chi
-        for j, d in enumerate(delta, 1):
-            phi = phi + d * np.sin(2 * j * chi)
-        lon = self.lon0 + np.degrees(np.arctan2(np.sinh(east), np.cos(north)))
-        return lon, np.degrees(phi)
+        for j, d in enumerate(self._delta, 1):
+            phi = phi + d * m.sin(2 * j * chi)
+        return self.lon0 + m.atan2(m.sinh(east), m.cos(north)) / RADIANS, phi / RADIANS
 
 
 class Plane:
@@ -108,8 +111,12 @@ class Plane:
 
     def __init__(self, lon0: float, lat0: float) -> None:
         self.lon0, self.lat0 = lon0, lat0
-        _, northing = TransverseMercator(lon0).forward(lon0, lat0)
-        self._grid = TransverseMercator(lon0, 0.0, -float(northing))
+        _, northing = TransverseMercator(lon0).forward_one(lon0, lat0)
+        self._grid = TransverseMercator(lon0, 0.0, -northing)
+
+    def xy(self, lon: float, lat: float) -> tuple[float, float]:
+        """One place: WGS 84 degrees → metres east and north."""
+        return self._grid.forward_one(lon, lat)
 
     def to_xy(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
         """WGS 84 degrees → metres east and north."""

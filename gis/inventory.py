@@ -43,6 +43,7 @@ def inventory(city: City) -> Iterator[Asset]:
     yield from _drains(city)
     yield from _manholes(city)
     yield from _gas(city)
+    yield from _grid(city)
 
 
 # -- of the base map --------------------------------------------------------------------------------------------
@@ -376,6 +377,30 @@ def _plain(
     city: City, kind: str, ids: Sequence[str], shapes: Sequence[Geometry], at: Floats, told: Iterable[Told]
 ) -> Iterator[Asset]:
     return _series(city, kind, ids, shapes, at, [""] * len(ids), told)
+
+
+def _grid(city: City) -> Iterator[Asset]:
+    """Unit cells by their codes, and the communities and officers' grids that they make up."""
+    grid = city.grid
+    for cell in grid.cells:
+        told = {"community": cell.community, "grid": cell.grid, "beat": cell.beat}
+        shape = shapely.transform(grid.shape(cell), city.plane.lonlats)
+        yield _simulated(cell.code, "grid_cell", shape, told, area=cell.area)
+    for part, kind in (("community", "community"), ("grid", "officer_grid")):
+        area_of = {str(getattr(cell, part)): cell.area for cell in grid.cells}
+        for name, shape in grid.shapes_of(part).items():
+            number = int(name.rpartition(".")[2][1:])
+            names = [
+                city.words(
+                    f"asset.title.{kind}",
+                    language,
+                    area=_area_name(city, area_of[name], language),
+                    number=number,
+                )
+                for language in ("zh", "en")
+            ]
+            surface = shapely.transform(shape, city.plane.lonlats)
+            yield _simulated(name, kind, surface, {}, names=(names[0], names[1]), area=area_of[name])
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------

@@ -77,3 +77,61 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: versions_of
 SELECT * FROM asset_versions WHERE id = %(id)s ORDER BY replaced_at
+
+-- name: extent
+-- The box around everything stored; nulls in an empty table.
+SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north FROM assets
+
+-- name: collections
+-- Kinds of assets that there are, with their number, box and times.
+SELECT kind, count(*)::integer AS number, min(west) AS west, min(south) AS south, max(east) AS east,
+       max(north) AS north, min(valid_from) AS valid_from, max(valid_to) AS valid_to
+FROM assets GROUP BY kind ORDER BY kind
+
+-- name: collection_fields
+-- The attributes of a kind and their JSON types, by a sample of its assets.
+SELECT key, array_agg(DISTINCT jsonb_typeof(value)) AS types
+FROM (SELECT attributes FROM assets WHERE kind = %(kind)s ORDER BY id LIMIT 2000) few, jsonb_each(attributes)
+GROUP BY key ORDER BY key
+
+-- name: items
+-- Assets of a kind in a box, valid within a time, that fit a jsonpath predicate; nulls leave a condition out.
+SELECT * FROM assets
+WHERE kind = %(kind)s AND id > %(after)s
+  AND (%(west)s::float8 IS NULL OR box(point(west, south), point(east, north))
+       && box(point(%(west)s, %(south)s), point(%(east)s, %(north)s)))
+  AND (%(from)s::timestamptz IS NULL OR coalesce(valid_to, 'infinity') > %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR coalesce(valid_from, '-infinity') <= %(to)s)
+  AND (%(filter)s::jsonpath IS NULL OR (attributes || jsonb_build_object('id', id, 'kind', kind, 'name', name,
+       'name_en', name_en, 'zone', zone, 'area', area, 'source', source, 'provenance', provenance)) @@ %(filter)s::jsonpath)
+ORDER BY id LIMIT %(limit)s
+
+-- name: count_items
+-- How many there are of the same conditions.
+SELECT count(*)::integer AS number FROM assets
+WHERE kind = %(kind)s
+  AND (%(west)s::float8 IS NULL OR box(point(west, south), point(east, north))
+       && box(point(%(west)s, %(south)s), point(%(east)s, %(north)s)))
+  AND (%(from)s::timestamptz IS NULL OR coalesce(valid_to, 'infinity') > %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR coalesce(valid_from, '-infinity') <= %(to)s)
+  AND (%(filter)s::jsonpath IS NULL OR (attributes || jsonb_build_object('id', id, 'kind', kind, 'name', name,
+       'name_en', name_en, 'zone', zone, 'area', area, 'source', source, 'provenance', provenance)) @@ %(filter)s::jsonpath)
+
+-- name: add_hazard
+INSERT INTO hazards (id, kind, class, incident, geometry, west, south, east, north, attributes, provenance, begins, ends)
+VALUES (%(id)s, %(kind)s, %(class)s, %(incident)s, %(geometry)s, %(west)s, %(south)s, %(east)s, %(north)s,
+        %(attributes)s, %(provenance)s, %(begins)s, %(ends)s)
+ON CONFLICT (id, class, begins) DO UPDATE SET
+    kind = excluded.kind, incident = excluded.incident, geometry = excluded.geometry, west = excluded.west,
+    south = excluded.south, east = excluded.east, north = excluded.north, attributes = excluded.attributes,
+    provenance = excluded.provenance, ends = excluded.ends
+
+-- name: end_hazard
+-- What of a hazard still lasts at a time ends then.
+UPDATE hazards SET ends = %(at)s WHERE id = %(id)s AND begins < %(at)s AND (ends IS NULL OR ends > %(at)s)
+
+-- name: hazards_at
+SELECT * FROM hazards
+WHERE begins <= %(at)s AND (ends IS NULL OR ends > %(at)s)
+  AND (%(west)s::float8 IS NULL OR (west <= %(east)s AND east >= %(west)s AND south <= %(north)s AND north >= %(south)s))
+ORDER BY id, class

@@ -127,7 +127,7 @@ async def find(
 async def versions(database: Database, asset: str) -> list[tuple[datetime, Asset]]:
     """What an asset was, each with the time at which it stopped being so."""
     return [
-        (row["replaced_at"], _asset(row)) for row in await database.fetch(QUERIES["versions_of"], id=asset)
+        (row["replaced_at"], from_row(row)) for row in await database.fetch(QUERIES["versions_of"], id=asset)
     ]
 
 
@@ -153,10 +153,11 @@ def _moment(time_us: int | None) -> datetime | None:
 
 
 def _numbered(row: dict[str, Any]) -> Numbered:
-    return Numbered(row["number"], _asset(row))
+    return Numbered(row["number"], from_row(row))
 
 
-def _asset(row: dict[str, Any]) -> Asset:
+def from_row(row: dict[str, Any]) -> Asset:
+    """An asset of a row of `assets`."""
     return Asset(
         row["id"], row["kind"], shapely.from_wkb(bytes(row["geometry"])), row["name"], row["name_en"], row["zone"],
         row["area"], row["attributes"], row["source"], row["licence"], row["provenance"],

@@ -11,8 +11,8 @@ import shapely
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from gis import cells
 from gis.lines import Floats, Ints, Polylines, points
 from gis.roads import Roads
 
@@ -152,9 +152,8 @@ def _cut_at(line: Floats, offsets: list[float]) -> list[Floats]:
 
 def _clusters(ends: Floats) -> tuple[Ints, Floats]:
     """Which place each point belongs to, and the middle of each place; places are `MERGE_M` wide."""
-    pairs = cKDTree(ends).query_pairs(MERGE_M, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(ends),) * 2)
-    count, label = connected_components(graph, directed=False)
+    label = cells.merge(ends, MERGE_M)
+    count = int(label.max(initial=-1)) + 1
     weight = np.bincount(label, minlength=count)
     centre = np.column_stack([np.bincount(label, ends[:, axis], count) / weight for axis in (0, 1)])
-    return label.astype(np.int32), centre
+    return label, centre

@@ -40,7 +40,7 @@ LIGHT: Tokens = {
 SOURCE = "city"
 
 #: Groups of layers that a screen may switch; those of `NETWORKS` begin hidden.
-NETWORKS = ("supply", "drainage", "gas", "districts", "fittings")
+NETWORKS = ("supply", "drainage", "gas", "districts", "fittings", "grid")
 
 #: Road classes from the smallest to the largest: (token, width in px at zoom 11, at zoom 18, classes).
 ROADS = (
@@ -88,6 +88,7 @@ def style(tokens: Tokens, tiles_url: str, view: View, attribution: str = "") -> 
             *_surfaces(colours),
             *_roads(colours, view.scale),
             *_borders(colours, view.scale),
+            *_grid(colours, view.scale),
             *_networks(colours, view.scale),
             *_buildings(colours, flat=view.pitch == 0),
             *_facilities(colours, view.scale),
@@ -148,6 +149,15 @@ def _borders(c: Tokens, scale: float) -> list[Json]:
         _layer("site", "fill", "sites", "sites", paint={"fill-color": c["site"], "fill-opacity": 0.14}),
         _layer("site-border", "line", "sites", "sites",
                paint={"line-color": c["site"], "line-width": _grows(0.6, 2.0, scale), "line-opacity": 0.6}),
+    ]  # fmt: skip
+
+
+def _grid(c: Tokens, scale: float) -> list[Json]:
+    return [
+        _layer("grid-cell", "line", "grid", "grid", minzoom=14,
+               paint={"line-color": c["district"], "line-width": 0.5 * scale, "line-opacity": 0.35}),
+        _layer("grid-officer", "line", "officer_grids", "grid", minzoom=13,
+               paint={"line-color": c["label_dim"], "line-width": 1.4 * scale, "line-opacity": 0.7}),
     ]  # fmt: skip
 
 

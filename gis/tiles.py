@@ -70,6 +70,8 @@ LAYERS: Mapping[str, TileLayer] = {
     "pipe": TileLayer("pipes", 12, _some("role", "diameter_mm", "material", "network")),
     "drain": TileLayer("drains", 13, _some("role", "diameter_mm")),
     "gas_pipe": TileLayer("gas_pipes", 12, _some("level", "diameter_mm")),
+    "grid_cell": TileLayer("grid", 14, _some("grid", "community")),
+    "officer_grid": TileLayer("officer_grids", 13, _some()),
     "site": TileLayer("sites", 11, _some("stage")),
     **{
         kind: TileLayer("fittings", 15, _some("diameter_mm", "shut", "network"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from core.errors import NotFound
@@ -12,6 +13,7 @@ from gis import mvt, tiles
 from gis.city import City
 from gis.lines import Geometry
 from gis.mvt import Value
+from gis.search import Search
 from gis.tiles import Reader
 
 BBox = tuple[float, float, float, float]
@@ -50,6 +52,11 @@ class CityMap:
             if self._city is None:
                 self._city = self._make()
             return self._city
+
+    @cached_property
+    def search(self) -> Search:
+        """The names of the city's places; takes a moment the first time: ask in a thread."""
+        return Search(self.city.assets.values(), self.city.plane)
 
     def tiles(self) -> Path:
         """The newest tile file, made when there is none."""

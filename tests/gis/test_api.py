@@ -97,6 +97,22 @@ async def test_a_place_in_words(client: httpx.AsyncClient) -> None:
     assert "South Pudong Road" in told["en"]
 
 
+async def test_places_are_found_by_pinyin(client: httpx.AsyncClient) -> None:
+    items = (await client.get("/api/v1/map/search", params={"q": "ljzhl", "limit": 3})).json()["items"]
+    assert items[0]["name"]["zh"] == "陆家嘴环路"
+    assert (await client.get("/api/v1/map/search", params={"q": "UP-01"})).json()["items"][0][
+        "kind"
+    ] == "underpass"
+
+
+async def test_the_grid_of_a_place(client: httpx.AsyncClient) -> None:
+    told = (await client.get("/api/v1/map/grid", params={"lon": 121.5066, "lat": 31.2396})).json()
+    assert len(told["cell"]) == 15
+    assert told["cell"].startswith("310115")
+    assert told["area_name"]["zh"] == "陆家嘴街道"
+    assert (await client.get("/api/v1/map/grid", params={"lon": 0, "lat": 0})).status_code == 404
+
+
 async def test_a_route_around_a_closure(client: httpx.AsyncClient) -> None:
     ends = {"start": "121.4866,31.2390", "end": "121.5050,31.2350"}
     straight = (await client.get("/api/v1/map/route", params=ends)).json()

@@ -12,9 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from core.clock import SECOND_US
+from core.clock import HOUR_US, SECOND_US
+from events.background import Background, at_least, in_order, together
 from events.place import NOWHERE, Keys, Place, World, related
 from events.types import Evidence, IncidentType, Kind, matches
+
+
+#: Anchors are linked over no longer a time than lets so many come by chance.
+CROWD = 0.2
+#: Chance is asked again with every fact that joins: that many times as likely to say yes once.
+LOOKS = 4
+#: Anchors nearer in time than this are taken for this far apart.
+LEAST_SPAN_US = 60 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +118,12 @@ class _Type:
 class Correlator:
     """The facts of the recent past and the groups they form under every declared type."""
 
-    def __init__(self, types: Iterable[Kind], world: World = NOWHERE) -> None:
+    def __init__(
+        self, types: Iterable[Kind], world: World = NOWHERE, background: Background | None = None
+    ) -> None:
         self.facts: dict[str, Fact] = {}
+        self.background = background or Background({})
+        self._said: dict[tuple[str, str], list[str]] = {}
         self.types = {kind.key: kind.decl for kind in types}
         self.world = world
         self._types = {key: _Type(decl, _keys(decl)) for key, decl in self.types.items()}
@@ -126,6 +139,7 @@ class Correlator:
     def enter(self, fact: Fact) -> set[Group]:
         """Group a fact under every type under which it is not grouped yet."""
         self.facts[fact.id] = fact
+        self.background.note(fact.what, fact.onset_us)
         touched: set[Group] = set()
         for type_, evidence in self.roles(fact.what):
             if fact.id not in type_.evidence_of:
@@ -269,7 +283,7 @@ class Correlator:
 
         An anchor of an open incident that still stands links for as long as the type's `joins_for`.
         """
-        lag_us, joins_us = type_.lag_us, round(type_.decl.joins_for * SECOND_US)
+        lag_us, joins_us = self._lag_us(type_, fact), round(type_.decl.joins_for * SECOND_US)
         for key in type_.keys.ask(type_.decl.together.near, fact.place):
             sure = key[0] != "cell"
             filed = type_.anchors[key]
@@ -279,6 +293,18 @@ class Correlator:
                 stands = other.end_us is None or other.end_us >= fact.onset_us
                 if stands and type_.group_of[other.id].incident:
                     yield other, sure
+
+    def _lag_us(self, type_: _Type, fact: Fact) -> int:
+        """The type's lag, or less where anchors come by chance so often that it would link them all."""
+        near = type_.decl.together.near
+        an_hour = sum(
+            self.background.rate(what, fact.onset_us)
+            * self.background.within(what, near, fact.place, self.world)
+            for evidence in type_.decl.evidence
+            if evidence.anchor
+            for what in self._whats(type_, evidence)
+        )
+        return type_.lag_us if not an_hour else min(type_.lag_us, round(CROWD / an_hour * HOUR_US))
 
     def _waiting_others(self, type_: _Type, anchor: Fact) -> Iterator[tuple[Fact, Evidence]]:
         """Facts that came before their anchor did."""
@@ -339,6 +365,64 @@ class Correlator:
             place = bisect.bisect_left(filed[key], (fact.onset_us, fact.id))
             if place < len(filed[key]) and filed[key][place] == (fact.onset_us, fact.id):
                 del filed[key][place]
+
+    def opens(self, group: Group) -> bool:
+        """Whether a group weighs enough to be an incident, and is no coincidence."""
+        type_ = self.types[group.type]
+        if self.score(group).total < type_.open:
+            return False
+        present = set(group.members.values())
+        if any(e.anchor and e.key in present and e.weight.of(1) >= type_.open for e in type_.evidence):
+            return True
+        return self.chance(group) <= type_.chance
+
+    def chance(self, group: Group) -> float:
+        """How many such groups an hour would chance alone make in the whole city?
+
+        An anchor comes somewhere; of those who could speak around it, at least as many as did follow in its time.
+        """
+        type_ = self._types[group.type]
+        facts = self.facts
+        first = min((facts[id_] for id_ in group.anchors), key=lambda fact: (fact.onset_us, fact.id))
+        last_us = max(facts[id_].onset_us for id_ in group.members)
+        span_us = max(facts[id_].onset_us for id_ in group.anchors) - first.onset_us
+        own: dict[str, int] = defaultdict(int)
+        speakers: dict[str, set[str]] = defaultdict(set)
+        for id_, key in group.members.items():
+            own[facts[id_].what] += 1
+            speakers[key].add(facts[id_].speaker or id_)
+        chance = 0.0
+        tails: list[float] = []
+        for evidence in type_.decl.evidence:
+            if evidence.against:
+                continue
+            near = evidence.near or type_.decl.together.near
+            low, high = evidence.lag or (0.0, 0.0)
+            hours = (high - low) / 3600 if evidence.lag else max(span_us, LEAST_SPAN_US) / HOUR_US
+            expected = 0.0
+            for what in self._whats(type_, evidence):
+                rate = self.background.rate(what, last_us, own[what])
+                expected += rate * hours * self.background.within(what, near, first.place, self.world)
+                if evidence.anchor:
+                    chance += rate * self.background.everywhere(what)
+            n = len(speakers[evidence.key])
+            tails.append(at_least(n - (evidence.key == group.anchors[first.id]), expected))
+        if type_.decl.together.front:
+            others = [facts[id_] for id_ in group.anchors if id_ != first.id]
+            away = [fact.place.metres_to(first.place) for fact in others]
+            tails.append(in_order(away, [fact.onset_us for fact in others]))
+        return LOOKS * chance * together(tails)
+
+    def _whats(self, type_: _Type, evidence: Evidence) -> list[str]:
+        """What can be said as a kind of evidence by anybody known."""
+        key = (type_.decl.key, evidence.key)
+        if key not in self._said:
+            self._said[key] = [
+                what
+                for what in self.background.speakers
+                if any(matches(pattern, what) for pattern in evidence.rules)
+            ]
+        return self._said[key]
 
     # -- how sure ------------------------------------------------------------------------------------------
 

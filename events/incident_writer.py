@@ -52,7 +52,7 @@ class IncidentWriter:
         """A group becomes an incident when its evidence weighs enough."""
         correlator = self.engine.correlator
         type_ = correlator.types[group.type]
-        if correlator.score(group).total < type_.open:
+        if not correlator.opens(group):
             return
         first = min(
             (correlator.facts[fact_id] for fact_id in group.anchors), key=lambda f: (f.onset_us, f.id)

@@ -109,6 +109,8 @@ class Together(Declared):
 
     near: Near
     lag: Span
+    #: What lies further from the first comes later: an order that fits speaks against chance.
+    front: bool = False
 
 
 class Raised(Declared):
@@ -132,6 +134,9 @@ class IncidentType(Declared):
     evidence: Annotated[list[Evidence], Field(min_length=1)]
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
+    #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.
+    #: Evidence that opens the type by itself is believed whatever chance says.
+    chance: Annotated[float, Field(gt=0)] = 0.02
     #: New evidence near a member that still stands joins for so long after the incident began.
     joins_for: Span = 6 * 3600.0
     #: Incidents of these types become children of this one while it is open.

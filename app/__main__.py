@@ -12,18 +12,20 @@ from core.errors import CityOpsError
 from core.yamlfile import Mistakes
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Command → the module that has it, imported only when it is asked for: most commands need little of the whole.
+#: Command → its module and its name there, imported only when it is asked for: most commands need little of the whole.
 COMMANDS = {
-    "run": "run",
-    "check-config": "check",
-    "migrate": "check",
-    "status": "status",
-    "doctor": "status",
-    "user": "users",
-    "plan": "plan",
-    "reset": "run",
-    "score": "score",
-    "simulate": "simulate",
+    "run": "run.run",
+    "reset": "run.reset",
+    "check-config": "check.check_config",
+    "migrate": "check.migrate",
+    "status": "status.status",
+    "doctor": "status.doctor",
+    "user": "users.user",
+    "city": "city.city",
+    "import": "imports.import_",
+    "plan": "plan.plan",
+    "simulate": "simulate.simulate",
+    "score": "score.score",
 }
 
 
@@ -36,8 +38,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name.replace("-", "_"))
+        module, name = COMMANDS[cmd_name].split(".")
+        command = getattr(importlib.import_module(f"app.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

@@ -17,7 +17,6 @@ from events.background import Background, at_least, in_order, together
 from events.place import NOWHERE, Keys, Place, World, related
 from events.types import Evidence, IncidentType, Kind, matches
 
-
 #: Anchors are linked over no longer a time than lets so many come by chance.
 CROWD = 0.2
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.

@@ -1,4 +1,4 @@
-"""What endangers a part of the city for a time, as surfaces on the map: flood, plume, zone without water, closure. Pure."""
+"""What endangers a part of the city for a time, as surfaces: flood, plume, zone without water, closure. Pure."""
 
 from __future__ import annotations
 

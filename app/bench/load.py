@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from ingest import mqtt
 from ingest.mqtt import Kind, Message
 
-
 #: From one reading of a device to its next.
 STEP_S = 0.2
 

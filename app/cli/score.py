@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,8 @@ def score(config: Path, /, name: str, as_json: bool, report: Path | None, **aske
     if report is not None:
         _write(report, bench)
     if as_json:
-        told = {
-            "figures": found, "peers": benchmark.peers(name, asked["rate"]), "machine": benchmark.machine()
-        }  # fmt: skip
-        click.echo(to_json(told).decode())
+        peers, machine = benchmark.peers(name, asked["rate"]), benchmark.machine()
+        click.echo(to_json({"figures": found, "peers": peers, "machine": machine}).decode())
         return
     width = max(map(len, found))
     for key, value in found.items():
@@ -71,7 +70,7 @@ class _Bar:
     """Progress on a terminal, on standard error."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet or not click.get_text_stream("stderr").isatty()
+        self._quiet = quiet or not sys.stderr.isatty()
         self._open = False
 
     def tell(self, what: str, share: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_deeper_water_covers_more_ground_and_deep_lies_within_shallow(city: City
     assert [zone.cls for zone in deep] == [1, 2, 3, 4]
     areas = [metres(city, zone.geometry).area for zone in deep]
     assert areas == sorted(areas)
-    assert all(a.geometry.within(b.geometry.buffer(1e-4)) for a, b in zip(deep, deep[1:], strict=False))
+    assert all(a.geometry.within(b.geometry.buffer(1e-4)) for a, b in pairwise(deep))
     assert metres(city, shallow[-1].geometry).area < areas[-1]
     assert all(zone.geometry.buffer(1e-5).contains(shapely.Point(low.lonlat)) for zone in deep)
 

@@ -4,7 +4,7 @@ import { get, path } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { clock, date, hourMinute, span } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { has, language, name, t, told } from "../lib/text.mjs";
+import { has, language, name, t, titled, told } from "../lib/text.mjs";
 import { isUnacknowledged } from "../wall/right.mjs";
 import { actionsOf } from "./act.mjs";
 import { chart } from "./chart.mjs";
@@ -159,8 +159,7 @@ function traces(bench, incident) {
 
 function trace(bench, incident, fact) {
   const found = bench.series.get(`${fact.device}/${fact.channel}`);
-  const rule = `rule.${fact.rule}.name`;
-  const words = [has(rule) ? t(rule) : fact.what, fact.standing ? t("console.standing") : t("console.over")].join(" · ");
+  const words = [titled("rule", fact.rule ?? fact.what), fact.standing ? t("console.standing") : t("console.over")].join(" · ");
   if (!found) return html`<figure class="chart" key=${fact.fact}><figcaption>${words}</figcaption></figure>`;
   // a limit is drawn where the rule compares the value itself, not a change of it
   const direct = found.items.some(({ value }) => value === fact.value);

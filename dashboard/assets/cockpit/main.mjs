@@ -119,7 +119,7 @@ class Cockpit {
       (v) => html`<div class=${`figure ${v.level ? `l${v.level}` : ""} ${v.state}`} key=${v.id}>
         <p>${v.level ? shape(v.level, { title: t(`level.${v.level}`) }) : null}${t(`vital.${v.id}.name`)}</p>
         <b class="n">${v.state === "no_data" ? "—" : shown(v)}<small>${unit(v)}</small></b>
-        <small>${v.state === "no_data" ? t("wall.no_data") : v.limits?.length ? t("cockpit.limit", { value: number(v.limits.at(-1).value, v.digits) }) : told(v.sub)}</small>
+        <small>${v.state === "no_data" ? t("wall.no_data") : v.limits?.some((l) => l.level === 4) ? t("cockpit.limit", { value: number(v.limits.find((l) => l.level === 4).value, v.digits) }) : told(v.sub)}</small>
         ${trace({ trend: v.trend, value: v.value, level: v.level, state: v.state })}
       </div>`,
     );

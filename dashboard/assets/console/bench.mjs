@@ -10,7 +10,8 @@ import { actionsOf } from "./act.mjs";
 import { chart } from "./chart.mjs";
 import { provenance } from "./queue.mjs";
 
-const BEFORE_MS = 30 * 60000;
+/** As much before the beginning is shown as since then, within these bounds. */
+const BEFORE_MS = [10 * 60000, 60 * 60000];
 const CHARTS = 6;
 const SAID = ["what", "where", "since", "why", "against", "affects", "next"];
 /** What stands as buttons; the rest is behind the list of further actions. */
@@ -49,7 +50,8 @@ export class Bench {
   async #readSeries(incident) {
     const toMs = Date.parse(incident.closed_at ?? "") || this.now();
     for (const fact of pointsOf(incident).slice(0, CHARTS)) {
-      const fromMs = Math.min(Date.parse(fact.onset), toMs - BEFORE_MS) - BEFORE_MS;
+      const onset = Date.parse(fact.onset);
+      const fromMs = onset - Math.max(BEFORE_MS[0], Math.min(BEFORE_MS[1], toMs - onset));
       const long = toMs - fromMs > 6 * 3600000;
       const query = new URLSearchParams({ device: fact.device, channel: fact.channel, from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), bucket: long ? "1m" : "raw", limit: "1000" });
       const [series, device] = await Promise.all([get(`/readings?${query}`).catch(() => null), this.#device(fact.device)]);

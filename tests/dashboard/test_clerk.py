@@ -216,7 +216,8 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
 async def test_screens_that_opened_before_the_history_was_filled_in_show_it_seconds_later(town: Town) -> None:
     now = town.clock.now_us()
     quarters = [now // QUARTER_US * QUARTER_US - n * QUARTER_US + SECOND_US for n in range(130, 0, -1)]
-    await town.say("p1", "pressure", quarters, [0.3] * len(quarters), history=True)
+    for device in ("p1", "p2", "p3"):
+        await town.say(device, "pressure", quarters, [0.3] * len(quarters), history=True)
     source = town.source()
     assert await source.all() == []
     clerk = town.clerk()

@@ -110,6 +110,7 @@ async def _take(
     except ImportError:
         raise NoBrowser from None
     lang, wall_size, wait_s = how
+    await _answers(int(base.rsplit(":", 1)[1]), wait_s)
     async with async_playwright() as playwright:
         opened = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         try:
@@ -123,6 +124,22 @@ async def _take(
             return taken
         finally:
             await opened.close()
+
+
+async def _answers(port: int, wait_s: float) -> None:
+    """Wait until somebody listens: the product may just be starting. Raises `NothingStands`."""
+    try:
+        async with asyncio.timeout(wait_s):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(1)
+                else:
+                    writer.close()
+                    return
+    except TimeoutError:
+        raise NothingStands(page=f":{port}", seconds=round(wait_s)) from None
 
 
 def chromium() -> str:

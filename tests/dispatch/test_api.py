@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.dispatch.test_chain import NEAR, only_case, quiet, sent
+from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import World, as_, crew_row
 
 REPORT = {"code": "event/0501", "title": "路面冒水", "lon": 121.49, "lat": 31.24, "source": "hotline"}
@@ -47,23 +47,6 @@ async def test_an_illegal_action_is_a_409_with_the_state_and_the_allowed_ones(
     assert answer.status_code == 409
     assert body["state"] == "reported"
     assert "register" in body["allowed"]
-
-
-async def test_sensors_that_object_are_named_in_a_409(http: httpx.AsyncClient, city: World) -> None:
-    order = (await sent(city))["orders"][0]["id"]
-    url = f"/api/v1/orders/{order}/actions"
-    for action in ("accept", "arrive"):
-        await http.post(url, json={"action": action}, headers=as_("user-near"))
-    city.clock.advance(300)
-    for device in ("P1", "P2"):
-        await city.say(device, "pressure", 0.12, 0.12, 0.12)
-    answer = await http.post(url, json={"action": "finish"}, headers=as_("user-near"))
-    assert answer.status_code == 409
-    assert answer.json()["type"] == "urn:cityops:error.sensors_disagree"
-    assert {o["device"] for o in answer.json()["objections"]} == {"P1", "P2"}
-    city.clock.advance(300)
-    await quiet(city)
-    assert (await http.post(url, json={"action": "finish"}, headers=as_("user-near"))).status_code == 200
 
 
 async def test_a_crew_sees_its_own_orders_only(http: httpx.AsyncClient, city: World) -> None:

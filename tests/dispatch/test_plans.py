@@ -18,7 +18,7 @@ from dispatch.expressions import Facts
 from dispatch.papers import Change, PaperKind
 from dispatch.plan_check import Known
 from dispatch.plan_run import Ask, PlanRun, RunState, TaskState
-from dispatch.plans import PlanDecl, Plans, Scenario
+from dispatch.plans import PlanDecl, Scenario
 from dispatch.run_actions import PlanRuns
 from dispatch.work import Work
 from tests.dispatch.test_chain import NEAR, only_case, sent
@@ -334,10 +334,6 @@ async def test_an_incident_s_own_start_plan_action_starts_it(city: World) -> Non
 
 
 # -- drills -------------------------------------------------------------------------------------------------
-
-
-def without(found: Plans) -> list[str]:
-    return sorted(found.by_key)
 
 
 @pytest.mark.parametrize("key", sorted(TEN))

@@ -23,7 +23,7 @@ STYLES = ("fonts.css", "theme.css", "base.css", "wall/wall.css")
 
 #: Dash callback id → the policy action that whoever triggers it needs. Anything else is refused by a test.
 CALLBACKS: Mapping[str, str] = {
-    "..._pages_content.children..._pages_store.data...": "screen.open",
+    ".._pages_content.children..._pages_store.data..": "screen.open",
     "_pages_dummy.children": "screen.open",
 }
 

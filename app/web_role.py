@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.declared import Declared
+from app.doors import Assembling, decoders_of, lasting, mappers_of
 from app.keeper import Follower, Keeper
 from app.screens import screens_of
 from app.web import Parts, build
@@ -24,7 +25,6 @@ from core.role import Heartbeat
 from dashboard.screens import Screens
 from gis.city import sample_city
 from gis.views import CityMap
-from ingest.assemble import Assembler
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
@@ -74,7 +74,7 @@ class Web:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.pipeline.run())
-                tasks.create_task(self.keeper.follow_registry())
+                tasks.create_task(lasting(self.keeper.follow_registry, "registry"))
                 tasks.create_task(self.follower.follow())
                 tasks.create_task(self._heartbeat().beat_for_ever())
                 tasks.create_task(self._screens(self.screens))
@@ -93,12 +93,13 @@ class Web:
 
     def _pipeline(self) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
-        limits = limits_of(self.declared)
-        table = ReadingsTable(self.declared.settings.store.partition)
+        settings = self.declared.settings
+        assembling = Assembling(limits_of(self.declared), decoders_of(mappers_of(settings)))
+        table = ReadingsTable(settings.store.partition)
         store = Store(self.dsn, table, self.run_id, "web")
-        assembler = Assembler(self.keeper.registry, limits)
-        pipeline = Pipeline(self.intake, store, assembler, self.spool, self.clock, self.metrics)
-        self.keeper.changed.append(lambda registry: pipeline.use(Assembler(registry, limits)))
+        first = assembling(self.keeper.registry)
+        pipeline = Pipeline(self.intake, store, first, self.spool, self.clock, self.metrics)
+        self.keeper.changed.append(lambda registry: pipeline.use(assembling(registry)))
         return pipeline
 
     def _config(self, app: object) -> uvicorn.Config:

@@ -24,7 +24,7 @@ from core.actor import Actor
 from core.clock import SECOND_US, to_us
 from core.db import Database, DictConnection
 from core.domains import Domains
-from core.errors import WrongState
+from core.errors import NotFound, WrongState
 from core.settings import DispatchSettings
 from dispatch import city, plans, store
 from dispatch.actions import Actions
@@ -123,15 +123,15 @@ class Replay:
         if step == "send":
             await self._send(work, trip)
             return
-        order = await store.lock_order(work.connection, self._order_id(trip))
         try:
+            order = await store.lock_order(work.connection, self._order_id(trip))
             if step == "release":
                 await self._release(work, order)
             else:
                 if order.state == OrderState.SENT:
                     order = await self.actions.step_order(work, order, OrderAction.ACCEPT, CHIEF.id)
                 await self.actions.step_order(work, order, step, CHIEF.id)
-        except WrongState:
+        except (NotFound, WrongState):  # not sent yet, or not in this order
             self.out_of_turn += 1
 
     async def _send(self, work: Work, trip: Trip) -> None:
@@ -186,7 +186,8 @@ def events(trips: Sequence[Trip]) -> Iterator[tuple[int, int, str, Trip]]:
     turn = {"release": 0, "send": 1, "depart": 2, "arrive": 3}
     for trip in trips:
         for step, at_us in trip.times_us.items():
-            yield at_us, turn[step], step, trip
+            at_once = step == "release" and at_us == trip.times_us.get("send")
+            yield at_us, 4 if at_once else turn[step], step, trip
 
 
 def score(table: Path, known: Domains, tell: Callable[[float], None]) -> dict[str, float]:

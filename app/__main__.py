@@ -27,6 +27,8 @@ COMMANDS = {
     "simulate": "simulate.simulate",
     "score": "score.score",
     "shot": "shot.shot",
+    "bench": "bench.bench",
+    "backfill": "backfill.backfill",
 }
 
 

@@ -85,7 +85,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     )
     for router in (
         iot_api.router(sources),
-        telemetry.router(parts.intake, declared.texts),
+        telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gis_api.router(
             parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),

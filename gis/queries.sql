@@ -135,3 +135,7 @@ SELECT * FROM hazards
 WHERE begins <= %(at)s AND (ends IS NULL OR ends > %(at)s)
   AND (%(west)s::float8 IS NULL OR (west <= %(east)s AND east >= %(west)s AND south <= %(north)s AND north >= %(south)s))
 ORDER BY id, class
+
+-- name: standing_hazards
+SELECT DISTINCT id, incident FROM hazards
+WHERE starts_with(id, %(prefix)s) AND begins <= %(at)s AND (ends IS NULL OR ends > %(at)s) ORDER BY id

@@ -28,8 +28,9 @@ class LiveFeature:
     properties: Mapping[str, Value]
 
 
-#: What a live layer has in a box (degrees) at a zoom; clustering and thinning are the layer's own affair.
-LiveLayer = Callable[[BBox, int], Awaitable[Sequence[LiveFeature]]]
+#: What a live layer has in a box (degrees) at a zoom, for somebody who sees these areas only (none: all of them);
+#: clustering and thinning are the layer's own affair.
+LiveLayer = Callable[[BBox, int, frozenset[str]], Awaitable[Sequence[LiveFeature]]]
 
 
 class CityMap:
@@ -71,11 +72,13 @@ class CityMap:
                 self._reader = Reader(path)
             return self._reader.tile(z, x, y)
 
-    async def live_tile(self, layer: str, z: int, x: int, y: int) -> bytes:
+    async def live_tile(
+        self, layer: str, z: int, x: int, y: int, areas: frozenset[str] = frozenset()
+    ) -> bytes:
         """A tile of a live layer, not compressed, b"" where it is empty. Raises `NotFound`."""
         if layer not in self.live:
             raise NotFound("error.no_layer", layer=layer)
-        found = await self.live[layer](mvt.bounds(z, x, y), z)
+        found = await self.live[layer](mvt.bounds(z, x, y), z, areas)
         return mvt.encode({layer: _features(found, z, x, y)})
 
 

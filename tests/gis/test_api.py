@@ -15,18 +15,21 @@ from starlette.responses import Response
 from core import text
 from core.access import Policy
 from core.actor import NOBODY, Actor
+from core.clock import ManualClock
 from core.db import Database
 from core.http import install_errors
-from gis import api, store
+from gis import api, hazard, hazard_store, store
 from gis.city import City
+from gis.hazard import Hazard
 from gis.store import Layer
 from gis.views import BBox, CityMap, LiveFeature
 
 ROOT = Path(__file__).resolve().parents[2]
+NOW = 1_767_225_600_000_000  # 2026-01-01
 
 
-async def devices(box: BBox, zoom: int) -> Sequence[LiveFeature]:
-    del zoom
+async def devices(box: BBox, zoom: int, areas: frozenset[str]) -> Sequence[LiveFeature]:
+    del zoom, areas
     shape = shapely.Point(121.5, 31.2387)
     return [LiveFeature(7, shape, {"level": 1})] if shapely.box(*box).contains(shape) else []
 
@@ -41,6 +44,7 @@ async def client(city_map: CityMap, database: Database) -> AsyncIterator[httpx.A
     app = FastAPI()
     app.state.policy = Policy({"map.read": frozenset({"viewer"})}, {})
     app.state.database = database
+    app.state.clock = ManualClock(NOW)
     install_errors(app, text.load([ROOT / "core", ROOT / "gis"]))
 
     @app.middleware("http")
@@ -124,6 +128,27 @@ async def test_a_route_around_a_closure(client: httpx.AsyncClient) -> None:
     wrong = await client.get("/api/v1/map/route", params={**ends, "start": "31.2,121.4"})
     assert wrong.status_code == 422
     assert wrong.json()["field"] == "start"
+
+
+async def test_hazards_are_told_and_ways_lead_around_them(
+    client: httpx.AsyncClient, database: Database, city: City
+) -> None:
+    ends = {"start": "121.4866,31.2390", "end": "121.5050,31.2350"}
+    straight = (await client.get("/api/v1/map/route", params=ends)).json()
+    lon, lat = straight["geometry"]["coordinates"][len(straight["geometry"]["coordinates"]) // 2]
+    under = straight["roads"][1]
+    zones = (*hazard.flood(city, lon, lat, 0.5), *hazard.closed(city, [under]))
+    async with database.transaction() as connection:
+        await hazard_store.put(connection, Hazard("f", "flood", zones, NOW - 1), NOW)
+    around = (await client.get("/api/v1/map/route", params=ends)).json()
+    blocked = hazard.impassable(await hazard_store.current(database, NOW))
+    assert blocked & set(straight["roads"])
+    assert not blocked & set(around["roads"][1:-1])
+    told = (await client.get("/api/v1/map/hazards")).json()
+    assert told["features"][0]["properties"]["class"] == 4
+    assert told["features"][0]["properties"]["kind"] == "flood"
+    early = await client.get("/api/v1/map/hazards", params={"at": "2025-01-01T00:00:00Z"})
+    assert early.json()["features"] == []
 
 
 async def test_the_valves_of_a_pipe(client: httpx.AsyncClient) -> None:

@@ -62,7 +62,7 @@ class Web:
             "devices": DeviceLayer(self.screens.points.table),
             "hazards": HazardLayer(self.database, self.clock),
         }
-        city_map = CityMap(sample_city, self.declared.settings.data / "tiles", layers)
+        city_map = CityMap(sample_city, self.declared.settings.data / "tiles", layers, self.database)
         return await build(
             Parts(
                 self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, city_map,

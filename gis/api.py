@@ -53,12 +53,13 @@ def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]
         pitch: Annotated[float, Query(ge=0, le=85)] = 0.0,
         scale: Annotated[float, Query(ge=0.5, le=4)] = 1.0,
     ) -> Response:
-        """The base map's style; its tile address names the newest tile file."""
+        """The base map's style with all imported layers; its tile address names the newest tile file."""
         file = await to_thread.run_sync(city_map.tiles)
         view = style.View(sample.CENTRE, pitch=pitch, scale=scale, language=language)
-        return Json(
-            style.style(colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION)
+        base = style.style(
+            colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION
         )
+        return Json(style.with_stored(base, await city_map.stored_layers(), colours[theme], view))
 
     @routes.get("/map/tiles/{name}")
     async def tile_file(name: Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-f]{12}\.pmtiles$")]) -> Response:
@@ -68,19 +69,26 @@ def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]
             raise NotFound("error.no_layer", layer=name)
         return FileResponse(path, media_type="application/vnd.pmtiles", headers=ForAYear)
 
-    @routes.get("/tiles/{layer}/{z}/{x}/{y}.mvt")
+    @routes.get("/tiles/{layer:path}/{z}/{x}/{y}.mvt")
     async def tile(
-        layer: str, z: Zoom, x: Tile, y: Tile, actor: Annotated[Actor, Depends(Allow("map.read"))]
+        layer: str,
+        z: Zoom,
+        x: Tile,
+        y: Tile,
+        actor: Annotated[Actor, Depends(Allow("map.read"))],
     ) -> Response:
-        """One tile: of the base map (layer `city`) or of a live layer. 204 where it is empty."""
+        """One tile: of the base map (layer `city`), a live layer, or one that was imported. 204 where it is empty."""
         if max(x, y) >= 1 << z:
             raise Invalid("error.bad_tile", field="x", value=f"{z}/{x}/{y}")
         if layer == "city":
             found = await to_thread.run_sync(city_map.base_tile, z, x, y)
             headers = {"Content-Encoding": "gzip", "Cache-Control": "private, max-age=600"}
-        else:
+        elif layer in city_map.live:
             found = await city_map.live_tile(layer, z, x, y, actor.areas)
             headers = {"Cache-Control": "no-store"}
+        else:
+            found = await city_map.stored_tile(layer, z, x, y)
+            headers = {"Cache-Control": "private, max-age=60"}
         return Response(found, media_type=MVT, headers=headers) if found else Response(status_code=204)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import shapely
+from psycopg.rows import DictRow
 
 from core import changes
 from core.changes import Change
@@ -21,6 +22,8 @@ from gis.asset import Asset
 QUERIES = Queries.of(__file__)
 
 BBox = tuple[float, float, float, float]
+#: More than this of one layer is never drawn in one tile.
+DRAWN = 20_000
 EVERYTHING = 1_000_000_000
 
 
@@ -93,6 +96,14 @@ async def fingerprint(database: Database, layer: str) -> str:
 
 async def layers(database: Database) -> list[dict[str, Any]]:
     return await database.fetch(QUERIES["all_layers"])
+
+
+async def drawn(database: Database, layer: str, bbox: BBox) -> list[DictRow]:
+    """What a map draws of a layer in a box of degrees, the largest first: number, id, kind, names, geometry."""
+    west, south, east, north = bbox
+    return await database.fetch(
+        QUERIES["drawn_assets"], layer=layer, west=west, south=south, east=east, north=north, limit=DRAWN
+    )
 
 
 async def get(database: Database, asset: str) -> Numbered:

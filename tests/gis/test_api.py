@@ -18,7 +18,8 @@ from core.actor import NOBODY, Actor
 from core.clock import ManualClock
 from core.db import Database
 from core.http import install_errors
-from gis import api, hazard, hazard_store, store
+from gis import api, hazard, hazard_store, mvt, sample, store
+from gis.asset import Asset
 from gis.city import City
 from gis.hazard import Hazard
 from gis.store import Layer
@@ -34,9 +35,9 @@ async def devices(box: BBox, zoom: int, areas: frozenset[str]) -> Sequence[LiveF
     return [LiveFeature(7, shape, {"level": 1})] if shapely.box(*box).contains(shape) else []
 
 
-@pytest.fixture(scope="session")
-def city_map(city: City, made: Path) -> CityMap:
-    return CityMap(lambda: city, made.parent, {"devices": devices})
+@pytest.fixture
+def city_map(city: City, made: Path, database: Database) -> CityMap:
+    return CityMap(lambda: city, made.parent, {"devices": devices}, database)
 
 
 @pytest.fixture
@@ -156,6 +157,38 @@ async def test_the_valves_of_a_pipe(client: httpx.AsyncClient) -> None:
     assert told["valves"]
     assert "P-0300" in told["edges"]
     assert (await client.get("/api/v1/map/isolate/P-9999")).status_code == 404
+
+
+async def test_what_was_imported_is_drawn(client: httpx.AsyncClient, database: Database) -> None:
+    tower = Asset(
+        "B-1",
+        "building",
+        shapely.box(121.505, 31.2380, 121.507, 31.2390),
+        "塔",
+        "Tower",
+        attributes={"height": 88},
+    )
+    wall = Asset(
+        "W-1",
+        "wall",
+        shapely.LineString([(121.505, 31.238), (121.507, 31.239)]),
+        attributes={"height": "low"},
+    )
+    async with database.transaction() as connection:
+        await store.replace_layer(connection, Layer("新/楼", "s"), [tower, wall], 1)
+        await store.replace_layer(connection, Layer(sample.LAYER, "s"), [], 1)
+    style = (await client.get("/api/v1/map/style.json", params={"pitch": 45})).json()
+    assert [name for name in style["sources"] if name.startswith("imported")] == ["imported-0"]
+    (address,) = style["sources"]["imported-0"]["tiles"]
+    drawn = [each for each in style["layers"] if each.get("metadata") == {"group": "imported"}]
+    assert {each["source-layer"] for each in drawn} == {"新/楼"}
+    assert "fill-extrusion" in {each["type"] for each in drawn}
+    u, v = mvt.mercator(121.506, 31.2385)
+    found = await client.get(address.format(z=15, x=int(u * 2**15), y=int(v * 2**15)))
+    assert found.status_code == 200
+    assert "塔".encode() in found.content
+    assert b"W-1" in found.content
+    assert (await client.get(address.format(z=15, x=1, y=1))).status_code == 204
 
 
 async def test_assets_by_kind_and_page(client: httpx.AsyncClient, database: Database, city: City) -> None:

@@ -148,3 +148,6 @@ FROM assets
 WHERE layer = %(layer)s
   AND box(point(west, south), point(east, north)) && box(point(%(west)s, %(south)s), point(%(east)s, %(north)s))
 ORDER BY (east - west) + (north - south) DESC, number LIMIT %(limit)s
+
+-- name: forget_layer
+DELETE FROM asset_layers WHERE layer = %(layer)s

@@ -88,6 +88,15 @@ async def replace_layer(
     return Counts(len(assets), kept, removed)
 
 
+async def remove_layer(connection: DictConnection, layer: str, now_us: int) -> Counts:
+    """Take a layer away; its assets are kept as versions. To be called inside a transaction. Raises `NotFound`."""
+    counts = await replace_layer(connection, Layer(layer, ""), [], now_us)
+    if not counts.removed:
+        raise NotFound("error.no_layer", layer=layer)
+    await connection.execute(QUERIES["forget_layer"], {"layer": layer})
+    return counts
+
+
 async def fingerprint(database: Database, layer: str) -> str:
     """What a layer was last made from; "" when there is none."""
     row = await database.fetch_one(QUERIES["layer_fingerprint"], layer=layer)

@@ -23,6 +23,7 @@ COMMANDS = {
     "user": "users.user",
     "city": "city.city",
     "import": "imports.import_",
+    "layers": "layers.layers",
     "plan": "plan.plan",
     "simulate": "simulate.simulate",
     "score": "score.score",

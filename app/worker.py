@@ -34,6 +34,7 @@ from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
+from events.hazard_feed import HazardFeed
 from gis.city import City, sample_city
 from gis.views import CityMap
 from ingest.assemble import Limits
@@ -83,6 +84,9 @@ class Worker(News):
         )
         city = CityMap(sample_city, settings.data / "tiles")
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
+        self.hazards = HazardFeed(
+            self.database, clock, lambda: self.keeper.registry, lambda: city.city, declared.model.types
+        )
         self.desk = Desk(dsn, actions, clock, self.metrics)
         self.doors.replied = self.desk.hear
         rng = np.random.default_rng()
@@ -116,6 +120,7 @@ class Worker(News):
         """What stands still while the database is away; nothing of it may take the ingest with it."""
         return [
             ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever),
         ]  # fmt: skip

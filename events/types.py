@@ -120,6 +120,20 @@ class Raised(Declared):
     when: str
 
 
+class Endangers(Declared):
+    """The surface that the map shows of an incident, and from what it is made.
+
+    `flood`: the streets around it, by the deepest `channel` (in cm) that its alerts' devices say now. `plume`: what
+    lies downwind within `reach_m`, as the weather stations' wind blows. `isolated`: what the valves of `network`
+    around its asset leave without supply, once the incident is sure.
+    """
+
+    kind: Literal["flood", "plume", "isolated"]
+    channel: str = "depth"
+    network: str = "water_supply"
+    reach_m: Annotated[float, Field(gt=0, le=5000)] = 300.0
+
+
 class IncidentType(Declared):
     """Something that can happen in the city. Its texts are `incident.<key>.*`."""
 
@@ -145,6 +159,8 @@ class IncidentType(Declared):
     plan: str = ""
     lead: Key
     assisting: list[Key] = []
+    #: What it endangers, where the map can show that.
+    endangers: Endangers | None = None
     source: Literal["S", "S?", "P", "city", "ours"] = "ours"
 
     @model_validator(mode="after")

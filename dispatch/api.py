@@ -24,6 +24,7 @@ from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_ke
 from dispatch.indicator_api import add_indicator_routes
 from dispatch.link_api import add_link_routes
 from dispatch.links import Links
+from dispatch.pages_api import add_page_routes
 from dispatch.paper_api import add_paper_routes
 from dispatch.plan_api import add_plan_routes
 from dispatch.views import Shown
@@ -90,6 +91,7 @@ def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRou
     add_duty_routes(routes, actions)
     add_indicator_routes(routes, actions)
     whole.include_router(routes)
+    add_page_routes(whole, actions, texts)
     if links is not None:
         add_link_routes(whole, actions, links, texts)
     return whole

@@ -286,13 +286,19 @@ WHERE deadlines.due_at <> excluded.due_at
 DELETE FROM deadlines
 WHERE subject = %(subject)s AND subject_id = %(id)s AND fired_at IS NULL AND kind <> ALL(%(keep)s)
 
+-- name: next_due
+-- The earliest deadline that has come.
+SELECT subject, subject_id, kind, due_at FROM deadlines
+WHERE fired_at IS NULL AND due_at <= %(now)s ORDER BY due_at, subject, subject_id, kind LIMIT 1
+
 -- name: take_due
--- The earliest deadline that has come, taken for good in this transaction.
-UPDATE deadlines d SET fired_at = %(now)s
-FROM (SELECT subject, subject_id, kind FROM deadlines
-      WHERE fired_at IS NULL AND due_at <= %(now)s ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) next
-WHERE (d.subject, d.subject_id, d.kind) = (next.subject, next.subject_id, next.kind)
-RETURNING d.subject, d.subject_id, d.kind, d.due_at
+-- A deadline that still stands is taken for good in this transaction.
+UPDATE deadlines SET fired_at = %(now)s
+WHERE subject = %(subject)s AND subject_id = %(id)s AND kind = %(kind)s AND fired_at IS NULL AND due_at <= %(now)s
+
+-- name: postpone_deadline
+UPDATE deadlines SET due_at = %(due)s
+WHERE subject = %(subject)s AND subject_id = %(id)s AND kind = %(kind)s AND fired_at IS NULL
 
 -- name: deadlines_of
 SELECT kind, due_at, fired_at FROM deadlines WHERE subject = %(subject)s AND subject_id = %(id)s ORDER BY due_at

@@ -159,7 +159,7 @@ class Actions:
         if action == CaseAction.DECIDE and case.pending:
             row = self.city.require_approver(case, case.pending, actor)
             ask = replace(ask, approvals_needed=row.reviewers)
-        if case.state in cases.IN_CHECK and closes(action, ask):
+        if (case.state, action) in cases.STEPS and closes(action, ask):
             ask = await self._verified(work, case, ask, actor, asked.overrule)
         if case.state == CaseState.HANDLING and action == CaseAction.FEED_BACK and case.part(department).lead:
             ask = await self._completed(work, case, ask, actor, asked.overrule)

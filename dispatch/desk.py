@@ -327,14 +327,23 @@ class Desk:
         """Whatever the case needs next by rule; the case after it."""
         if not self.actions.rules.auto or case.source != Source.IOT:
             return case
-        if case.state == CaseState.REGISTERED and not case.returns:
-            case = await self._dispatch(work, case)
+        if case.state == CaseState.REGISTERED:
+            case = await (self._give_to_fallback(work, case) if case.returns else self._dispatch(work, case))
         if case.state in WITH_DEPARTMENT and case.lead and case.lead.open:
             await self.sending.somebody(work, case)
             for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
                 if order.support and order.state in LIVE:
                     await self.sending.somebody(work, case, f"support-{order.number}")
         return case
+
+    async def _give_to_fallback(self, work: Work, case: Case) -> Case:
+        """兜底: what its department gave back goes to the unit that the duty list names for that; once."""
+        duty = await store.row(work.connection, "find_duty", code=case.code, area=case.area)
+        fallback = duty["fallback"] if duty else ""
+        if not fallback or case.returns > 1 or fallback == case.lead_department:
+            return case
+        ask = Ask(DESK.id, work.now_us, lead=fallback, detail={"by": "fallback"})
+        return await self.actions.step_case(work, case, CaseAction.DISPATCH, ask)
 
     async def _dispatch(self, work: Work, case: Case) -> Case:
         """To the department that the duty list names for this code here, else to the incident type's own."""

@@ -210,6 +210,9 @@ VALUES (%(code)s, %(area)s, %(lead)s, %(assisting)s, %(fallback)s, %(now)s)
 ON CONFLICT (code, area) DO UPDATE SET lead = excluded.lead, assisting = excluded.assisting,
     fallback = excluded.fallback, changed_at = excluded.changed_at
 
+-- name: duty_rows
+SELECT code, area, lead, assisting, fallback FROM duty_list ORDER BY code, area
+
 -- name: find_duty
 -- The row that fits closest: this code here, this code anywhere, any code here, any code anywhere.
 SELECT code, area, lead, assisting, fallback FROM duty_list

@@ -49,9 +49,10 @@ PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>
 body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:16px;max-width:76rem;background:#fff;color:#10161d}}
 h1{{font-size:1.5rem;margin:.2rem 0}}h2{{font-size:1.1rem;margin:1.2rem 0 .3rem}}a{{color:#1259b5}}
 table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.35rem .5rem;border-bottom:1px solid #d7dee6;
-vertical-align:top}}th{{color:#56697c;font-weight:500}}dl{{display:grid;grid-template-columns:max-content 1fr;
+vertical-align:top}}
+td:first-child{{white-space:nowrap}}th{{color:#56697c;font-weight:500}}dl{{display:grid;grid-template-columns:max-content 1fr;
 gap:.2rem .8rem}}dt{{color:#56697c}}dd{{margin:0}}input,select,button{{font:inherit;min-height:40px;margin:.15rem 0}}
-button{{padding:0 1rem;border-radius:.4rem;border:2px solid #1259b5;background:#fff;color:#1259b5}}
+button{{padding:0 1rem;white-space:nowrap;border-radius:.4rem;border:2px solid #1259b5;background:#fff;color:#1259b5}}
 button.next{{background:#1259b5;color:#fff;font-weight:700}}form{{margin:.3rem 0}}summary{{cursor:pointer}}
 .red{{color:#c8102e;font-weight:700}}.yellow{{color:#8a5a00;font-weight:700}}.green{{color:#1d6f42}}
 .wrong{{background:#ffe9e9;border-left:.4rem solid #c8102e;padding:.6rem}}.none{{color:#56697c}}

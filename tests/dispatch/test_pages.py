@@ -120,6 +120,10 @@ async def test_the_dispatcher_sends_one_recommended_crew_or_all_that_are_propose
     assert "value='off'" not in page
     assert words("dispatch.why.off_duty", "zh") in page
     assert (await press(http, f"/case/{west}/send", "chen", crew="off")).status_code == 422
+    assert (await press(http, f"/case/{west}/send", "chen", crew="east")).status_code == 303
+    recall = {"action": "recall", "reason": "misread"}
+    (wrong,) = await city.database.fetch(b"SELECT id FROM orders WHERE state = 'sent'")
+    await http.post(f"/api/v1/orders/{wrong['id']}/actions", json=recall, headers=as_("chen"))
     queue = await read(http, "/queue", "chen")
     assert words("dispatch.page.held", "zh") in queue
     items = re.findall(r"name='item' value='([^']*)'", queue)

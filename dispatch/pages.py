@@ -50,7 +50,8 @@ body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:16px;max-width:76
 h1{{font-size:1.5rem;margin:.2rem 0}}h2{{font-size:1.1rem;margin:1.2rem 0 .3rem}}a{{color:#1259b5}}
 table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.35rem .5rem;border-bottom:1px solid #d7dee6;
 vertical-align:top}}
-td:first-child{{white-space:nowrap}}th{{color:#56697c;font-weight:500}}dl{{display:grid;grid-template-columns:max-content 1fr;
+td:first-child{{white-space:nowrap}}
+th{{color:#56697c;font-weight:500}}dl{{display:grid;grid-template-columns:max-content 1fr;
 gap:.2rem .8rem}}dt{{color:#56697c}}dd{{margin:0}}input,select,button{{font:inherit;min-height:40px;margin:.15rem 0}}
 button{{padding:0 1rem;white-space:nowrap;border-radius:.4rem;border:2px solid #1259b5;background:#fff;color:#1259b5}}
 button.next{{background:#1259b5;color:#fff;font-weight:700}}form{{margin:.3rem 0}}summary{{cursor:pointer}}

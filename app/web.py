@@ -28,6 +28,7 @@ from events import api as events_api
 from events.views import EventViews
 from gis import api as gis_api
 from gis.views import CityMap
+from ingest import gateways_api
 from ingest import http as telemetry
 from ingest.intake import Intake
 from iot import api as iot_api
@@ -86,6 +87,10 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     for router in (
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
+        gateways_api.router(
+            gateways_api.Known(lambda: parts.keeper.registry, lambda: follower.health),
+            telemetry.Desk(parts.intake, declared.texts),
+        ),
         gis_api.router(
             parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app import auth_api, status
-from app.auth import Auth
+from app.auth import Auth, new_secret
 from app.declared import Declared
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
@@ -88,7 +88,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gateways_api.router(
-            gateways_api.Known(lambda: parts.keeper.registry, lambda: follower.health),
+            gateways_api.Known(lambda: parts.keeper.registry, lambda: follower.health, new_secret),
             telemetry.Desk(parts.intake, declared.texts),
         ),
         gis_api.router(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -32,10 +32,11 @@ SHOWN_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Snapshots that the process keeps up to date."""
+    """Snapshots that the process keeps up to date; `new_secret` makes a secret and what is kept of it."""
 
     registry: Callable[[], Registry]
     health: Callable[[], Health]
+    new_secret: Callable[[], tuple[str, str]]
 
 
 class PageOf(BaseModel):
@@ -47,6 +48,13 @@ class Letters(PageOf):
     gateway: Short | None = None
     reason: Short | None = None
     open: bool | None = None
+
+
+class GatewayIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    provenance: Literal["real", "recorded", "simulated", "drill"] = "real"
+    rotate: bool = False
 
 
 class LetterAction(BaseModel):
@@ -89,6 +97,34 @@ def add_gateways(routes: APIRouter, known: Known) -> None:
         return Json(
             page([_gateway(row, registry, health) for row in rows], asked.limit, lambda item: item["id"])
         )
+
+    @routes.put("/gateways/{id}")
+    async def put_gateway(
+        database: Db,
+        clock: Now,
+        _: Annotated[Actor, Depends(Allow("gateway.write"))],
+        id: Annotated[str, Path(max_length=64)],  # noqa: A002 - the name in the address
+        body: GatewayIn,
+    ) -> Response:
+        """Register a gateway. Its secret is told once: now, or when `rotate` asks for another."""
+        async with database.transaction() as connection:
+            return Json(await registered(connection, id, body, known.new_secret, clock.now_us()))
+
+
+async def registered(
+    connection: DictConnection,
+    gateway: str,
+    asked: GatewayIn,
+    new_secret: Callable[[], tuple[str, str]],
+    now_us: int,
+) -> dict[str, object]:
+    """Put a gateway into the registry; with its secret when it has a new one."""
+    row = await (await connection.execute(QUERIES["may_sign_in"], {"id": gateway})).fetchone()
+    secret, kept = new_secret() if row is None or asked.rotate or not row["may_sign_in"] else ("", "")
+    await registry_store.put_gateway(
+        connection, gateway, now_us, secret_hash=kept, provenance=asked.provenance
+    )
+    return {"id": gateway, **({"secret": secret} if secret else {})}
 
 
 def _gateway(row: dict[str, Any], registry: Registry, health: Health) -> dict[str, Any]:

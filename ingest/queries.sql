@@ -23,6 +23,9 @@ LEFT JOIN (
 ) d ON d.gateway = g.id
 WHERE g.id > %(after)s ORDER BY g.id LIMIT %(limit)s
 
+-- name: may_sign_in
+SELECT secret_hash <> '' AS may_sign_in FROM gateways WHERE id = %(id)s
+
 -- name: letters
 SELECT id, at, gateway, source, topic, record, reason, detail, payload, refused, settled_at, outcome
 FROM dead_letters

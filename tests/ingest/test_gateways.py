@@ -34,10 +34,19 @@ async def house(dsn: str, database: Database, tmp_path: Path) -> AsyncIterator[H
 
 def client_of(database: Database, house: House, actor: Actor) -> httpx.AsyncClient:
     app = serve(database, actor)
-    may = ("gateway.read", "dead_letter.read", "dead_letter.act", "device.write", "telemetry.write")
+    may = (
+        "gateway.read",
+        "gateway.write",
+        "dead_letter.read",
+        "dead_letter.act",
+        "device.write",
+        "telemetry.write",
+    )
     app.state.policy = Policy(dict.fromkeys(may, EVERYTHING), {"dead_letter.read": frozenset({"gateway"})})
     desk = http.Desk(house.intake, text.load([ROOT / "core", ROOT / "iot", ROOT / "ingest"]))
-    known = gateways_api.Known(lambda: house.pipeline._assembler.registry, lambda: Health(house.registry))
+    known = gateways_api.Known(
+        lambda: house.pipeline._assembler.registry, lambda: Health(house.registry), lambda: ("s3cret", "hash")
+    )
     app.include_router(gateways_api.router(known, desk))
     app.include_router(http.router(house.intake, desk.texts))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
@@ -191,3 +200,12 @@ async def test_what_is_refused_again_is_a_new_letter(client: httpx.AsyncClient) 
     assert (await client.get("/dead-letters", params={"open": True})).json()["items"] == [newer]
     dropped = await client.post("/dead-letters/actions", json={"action": "drop", "ids": [newer["id"]]})
     assert dropped.json() == {"settled": 1}
+
+
+async def test_a_new_gateway_gets_its_secret_once(client: httpx.AsyncClient, database: Database) -> None:
+    assert (await client.put("/gateways/gw-9", json={})).json() == {"id": "gw-9", "secret": "s3cret"}
+    assert (await client.put("/gateways/gw-9", json={})).json() == {"id": "gw-9"}
+    assert (await client.put("/gateways/gw-9", json={"rotate": True})).json()["secret"] == "s3cret"
+    assert (await client.put("/gateways/no%20id", json={})).status_code == 422
+    row = await database.fetch_one(b"SELECT secret_hash FROM gateways WHERE id = 'gw-9'")
+    assert row == {"secret_hash": "hash"}

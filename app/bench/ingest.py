@@ -16,7 +16,7 @@ from functools import partial
 
 import psycopg
 
-from app.bench.gateway import Gateway
+from app.bench.gateway import Gateway, before_commit
 from app.bench.load import Plan
 from app.bench.rig import GATEWAYS, SECRET, Figures, Measured, Rig, Say, free_port, rig
 from app.declared import ROOT
@@ -177,23 +177,26 @@ async def outage(found: Rig, seconds: float) -> Figures:
     return {"outage_lost": lost, "outage_drain_s": drained_s, "outage_rss_mb": grown_mb}
 
 
-async def kills(found: Rig) -> Figures:
-    """Kill -9 of the worker ten times (every other while a batch lies before its COMMIT), of PostgreSQL five times,
-    twice of both.
+async def kills(
+    found: Rig, workers: int = KILLS, databases: int = DATABASE_KILLS, messages: int = 6000
+) -> Figures:
+    """Kill -9 of the worker (every other time while a batch lies before its COMMIT), then of PostgreSQL, the last two
+    times of both.
     """
-    gateways = fleet(found, 6000, 125)
+    gateways = fleet(found, messages, 125)
     running = asyncio.gather(*(gateway.run() for gateway in gateways))
-    for kill in range(KILLS):
+    for kill in range(workers):
         await until(partial(connected, gateways, kill + 1))
         await asyncio.sleep(0.3)
         if kill % 2:
             found.kill_worker()
         else:
-            await aimed(found)
+            async with before_commit(found.dsn):
+                found.kill_worker()
         await asyncio.to_thread(found.start_worker)
-    for kill in range(DATABASE_KILLS):
+    for kill in range(databases):
         await asyncio.sleep(1.5)
-        both = kill >= DATABASE_KILLS - 2
+        both = kill >= databases - 2
         await asyncio.to_thread(found.kill_database)
         if both:
             found.kill_worker()
@@ -203,7 +206,11 @@ async def kills(found: Rig) -> Figures:
     await asyncio.wait_for(running, 300)
     await until(lambda: not found.spooled())
     lost, doubled = await compare(found, gateways)
-    return {"kill_lost": lost, "kill_doubled": doubled}
+    return {
+        "kill_lost": lost, "kill_doubled": doubled, "kill_worker_times": workers, "kill_database_times": databases,
+        "kill_acknowledged": sum(len(gateway.acknowledged) for gateway in gateways),
+        "kill_connections": sum(gateway.connections for gateway in gateways),
+    }  # fmt: skip
 
 
 async def until(what: Callable[[], bool], patience_s: float = 300.0) -> None:
@@ -214,14 +221,6 @@ async def until(what: Callable[[], bool], patience_s: float = 300.0) -> None:
 
 def connected(gateways: list[Gateway], times: int) -> bool:
     return all(gateway.connections >= times for gateway in gateways)
-
-
-async def aimed(found: Rig) -> None:
-    """Kill the worker between COPY and COMMIT: the log that a batch must be entered in is held."""
-    async with await psycopg.AsyncConnection.connect(found.dsn) as blocker:
-        await blocker.execute(b"LOCK TABLE batch_log IN EXCLUSIVE MODE")
-        await asyncio.sleep(0.3)
-        found.kill_worker()
 
 
 async def compare(found: Rig, gateways: list[Gateway]) -> tuple[int, int]:

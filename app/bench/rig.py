@@ -32,6 +32,7 @@ from iot.registry_store import DeviceRow
 SECRET = "bench"  # noqa: S105 - of gateways that exist for a minute
 KIND = "ws_pressure_logger"
 GATEWAYS = 8
+START_PATIENCE_S = 120.0
 
 Figures = dict[str, float]
 #: Tells somebody who waits what is being measured.
@@ -108,8 +109,8 @@ class Rig:
         ]
         with (self.folder / "worker.log").open("ab") as log:
             self._worker = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
+        end = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < end and self._worker.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
             except OSError:

@@ -32,6 +32,11 @@ PEER_MESSAGES = 20_000
 OUTAGE_S = 120.0
 KILLS = 10
 DATABASE_KILLS = 5
+#: Rows, and readings that differ in device or time, by gateway.
+KEPT = b"""
+SELECT d.gateway, count(*), count(DISTINCT (r.device, r.time)) FROM readings r
+JOIN devices d ON d.number = r.device GROUP BY 1
+"""
 DEVICES = 2000
 
 
@@ -56,10 +61,10 @@ def run(say: Say) -> Measured:
     if peers:
         ratio = peers["paho_executemany"]["cpu_s_per_million"] / figures["cpu_s_per_million_single"]
         figures["cpu_ratio_executemany_single"] = ratio
-    with rig(8) as found:
+    with rig(DEVICES) as found:
         say(f"{OUTAGE_S:.0f} s without a database at 5 000 messages a second")
         figures |= asyncio.run(outage(found, OUTAGE_S))
-    with rig(8) as found:
+    with rig(DEVICES) as found:
         say("killing worker and database")
         figures |= asyncio.run(kills(found))
     return Measured(figures, peers)
@@ -87,6 +92,7 @@ def publish(plan: Plan) -> Figures:
 
 def full_speed(found: Rig, plan: Plan, name: str) -> Figures:
     """Rate, processor time of the worker, and that nothing is missing."""
+    found.settle()
     plan = replace(plan, until_us=later_us())
     before = found.cpu_s()
     seen = publish(plan)
@@ -147,10 +153,14 @@ def peer(found: Rig) -> dict[str, Figures]:
 
 
 def fleet(found: Rig, total: int, rate: float, window: int = 2000) -> list[Gateway]:
-    base_us = later_us()
+    """Gateways that each speak for their part of the city's devices in turn, in the time that it takes them."""
+    base_us, step_us = later_us(), round(1e6 / rate)
+    devices = len(found.registry.devices) // GATEWAYS
 
     def payload(gateway: int) -> Callable[[int], bytes]:
-        return lambda n: senml.encode([(f"p{gateway}/pressure", "", base_us + n * 1000, 0.3)])
+        return lambda n: senml.encode(
+            [(f"p{n % devices * GATEWAYS + gateway}/pressure", "", base_us + n * step_us, 0.3)]
+        )
 
     return [
         Gateway(found.port, f"gw-{g}", payload(g), total, rate, window, secret=SECRET)
@@ -163,7 +173,7 @@ async def outage(found: Rig, seconds: float) -> Figures:
     rate = PACED_RATE / GATEWAYS
     gateways = fleet(found, int(rate * (seconds + 15)), rate, 4000)
     running = asyncio.gather(*(gateway.run() for gateway in gateways))
-    await asyncio.sleep(5)
+    await asyncio.sleep(10)
     before_mb = found.rss_mb()
     await asyncio.to_thread(found.kill_database)
     await asyncio.sleep(seconds)
@@ -226,17 +236,11 @@ def connected(gateways: list[Gateway], times: int) -> bool:
 async def compare(found: Rig, gateways: list[Gateway]) -> tuple[int, int]:
     """Acknowledged readings that are missing, and readings that stand there twice."""
     async with await psycopg.AsyncConnection.connect(found.dsn) as connection:
-        rows = await (
-            await connection.execute(b"SELECT device, time, count(*) FROM readings GROUP BY 1, 2")
-        ).fetchall()
-        kept = await (
-            await connection.execute(
-                b"SELECT d.id, count(DISTINCT r.time) FROM readings r JOIN devices d ON d.number = r.device GROUP BY 1"
-            )
-        ).fetchall()
-    doubled = sum(int(row[2]) - 1 for row in rows)
-    stored = {str(name): int(n) for name, n in kept}
-    lost = sum(
-        max(0, len(gateway.acknowledged) - stored.get(f"p{g}", 0)) for g, gateway in enumerate(gateways)
-    )
+        rows = await (await connection.execute(KEPT)).fetchall()
+    kept = {str(gateway): (int(stored), int(known)) for gateway, stored, known in rows}
+    lost = doubled = 0
+    for gateway in gateways:
+        stored, known = kept.get(gateway.name, (0, 0))
+        lost += max(0, len(gateway.acknowledged) - known)
+        doubled += stored - known
     return lost, doubled

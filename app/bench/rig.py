@@ -33,6 +33,8 @@ SECRET = "bench"  # noqa: S105 - of gateways that exist for a minute
 KIND = "ws_pressure_logger"
 GATEWAYS = 8
 START_PATIENCE_S = 120.0
+#: A worker that uses less of a core than this has nothing to do.
+QUIET_CPU = 0.2
 
 Figures = dict[str, float]
 #: Tells somebody who waits what is being measured.
@@ -145,6 +147,17 @@ class Rig:
         """Processor time of the worker so far."""
         times = self.worker.cpu_times()
         return float(times.user + times.system)
+
+    def settle(self, patience_s: float = 60.0) -> None:
+        """Until the worker has done what it does at a start: that is none of the readings' cost."""
+        end = time.monotonic() + patience_s
+        before = self.cpu_s()
+        while time.monotonic() < end:
+            time.sleep(1.0)
+            now = self.cpu_s()
+            if now - before < QUIET_CPU:
+                return
+            before = now
 
     def rss_mb(self) -> float:
         return float(self.worker.memory_info().rss) / (1 << 20)

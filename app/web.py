@@ -11,10 +11,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from app import auth_api, status
 from app.auth import Auth, new_secret
 from app.declared import Declared
+from app.doors import Assembling, decoders_of, mappers_of
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
 from app.screens import views_of
-from app.worker import actions_of, links_of
+from app.worker import actions_of, limits_of, links_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
@@ -84,11 +85,17 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     sources = iot_api.Sources(
         lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
     )
+    assembling = Assembling(limits_of(declared), decoders_of(mappers_of(declared.settings)))
     for router in (
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gateways_api.router(
-            gateways_api.Known(lambda: parts.keeper.registry, lambda: follower.health, new_secret),
+            gateways_api.Known(
+                lambda: parts.keeper.registry,
+                lambda: follower.health,
+                new_secret,
+                lambda parcel: assembling(parts.keeper.registry).assemble([parcel]),
+            ),
             telemetry.Desk(parts.intake, declared.texts),
         ),
         gis_api.router(

@@ -13,15 +13,19 @@ from starlette.responses import Response
 
 from core.access import Scope
 from core.actor import Actor
+from core.batch import Quality
 from core.clock import DAY_US, rfc3339, to_datetime, to_us
 from core.db import DictConnection
 from core.errors import Invalid
 from core.http import Allow, Db, IdempotencyKey, Json, Now, act, decode_cursor, page
 from ingest import gateways_store as store
+from ingest.assemble import Assembled
 from ingest.gateways_store import QUERIES
-from ingest.http import Awaited, Desk
+from ingest.http import LISTED, MAX_BYTES, Awaited, Desk, listed, read_body
+from ingest.stream import NoReceipt
 from iot import registry_store
 from iot.api import DeviceIn
+from iot.codecs.frame import Parcel
 from iot.health import Health
 from iot.registry import Registry
 
@@ -32,11 +36,15 @@ SHOWN_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Snapshots that the process keeps up to date; `new_secret` makes a secret and what is kept of it."""
+    """Snapshots that the process keeps up to date; `new_secret` makes a secret and what is kept of it.
+
+    `assemble` reads a frame as the pipeline would, and stores nothing.
+    """
 
     registry: Callable[[], Registry]
     health: Callable[[], Health]
     new_secret: Callable[[], tuple[str, str]]
+    assemble: Callable[[Parcel], Assembled]
 
 
 class PageOf(BaseModel):
@@ -55,6 +63,14 @@ class GatewayIn(BaseModel):
 
     provenance: Literal["real", "recorded", "simulated", "drill"] = "real"
     rotate: bool = False
+
+
+class Frame(BaseModel):
+    """What a frame is; `hex`: the body is written in hexadecimal digits."""
+
+    format: Annotated[str, Field(max_length=64)] = "senml"
+    topic: Annotated[str, Field(max_length=500)] = ""
+    hex: bool = False
 
 
 class LetterAction(BaseModel):
@@ -109,6 +125,49 @@ def add_gateways(routes: APIRouter, known: Known) -> None:
         """Register a gateway. Its secret is told once: now, or when `rotate` asks for another."""
         async with database.transaction() as connection:
             return Json(await registered(connection, id, body, known.new_secret, clock.now_us()))
+
+    @routes.post("/gateways/{id}/check")
+    async def check_frame(
+        request: Request,
+        clock: Now,
+        actor: Annotated[Actor, Depends(Allow("telemetry.check"))],
+        id: Annotated[str, Path(max_length=64)],  # noqa: A002 - the name in the address
+        asked: Annotated[Frame, Query()],
+    ) -> Response:
+        """What would become of this frame of the gateway: each reading that it holds, each refusal with its reason.
+
+        For whoever sets a gateway up. Nothing is stored; `format` is senml, arrow, hj212 …, or plain:<mapping>.
+        """
+        request.app.state.policy.require(actor, "telemetry.check", Scope(gateway=id))
+        body = await read_body(request, MAX_BYTES)
+        if asked.hex:
+            try:
+                body = bytes.fromhex(body.decode("ascii"))
+            except ValueError as wrong:
+                raise Invalid("error.malformed_pack", field="body", detail=str(wrong)) from None
+        parcel = Parcel(id, asked.format, [body], clock.now_us(), NoReceipt(), asked.topic)
+        return Json(_checked(known.assemble(parcel), known.registry()))
+
+
+def _checked(found: Assembled, registry: Registry) -> dict[str, object]:
+    batch = found.batch
+    rows = zip(
+        batch.device.tolist(), batch.channel.tolist(), batch.time_us.tolist(), batch.value.tolist(),
+        batch.quality.tolist(), strict=True,
+    )  # fmt: skip
+    readings = [
+        {
+            "device": registry.by_number[device].id, "channel": registry.channel_by_number[channel].name,
+            "time": rfc3339(time_us), "value": value, "unit": registry.channel_by_number[channel].decl.unit,
+            "quality": [mark.name.lower() for mark in Quality(quality) if mark.name],
+        }
+        for device, channel, time_us, value, quality in rows
+    ]  # fmt: skip
+    return {
+        "readings": readings[:LISTED],
+        "accepted": len(batch),
+        "refused": listed(found.refused.get(0, ())),
+    }
 
 
 async def registered(

@@ -35,6 +35,7 @@ async def house(dsn: str, database: Database, tmp_path: Path) -> AsyncIterator[H
 def client_of(database: Database, house: House, actor: Actor) -> httpx.AsyncClient:
     app = serve(database, actor)
     may = (
+        "telemetry.check",
         "gateway.read",
         "gateway.write",
         "dead_letter.read",
@@ -45,7 +46,10 @@ def client_of(database: Database, house: House, actor: Actor) -> httpx.AsyncClie
     app.state.policy = Policy(dict.fromkeys(may, EVERYTHING), {"dead_letter.read": frozenset({"gateway"})})
     desk = http.Desk(house.intake, text.load([ROOT / "core", ROOT / "iot", ROOT / "ingest"]))
     known = gateways_api.Known(
-        lambda: house.pipeline._assembler.registry, lambda: Health(house.registry), lambda: ("s3cret", "hash")
+        lambda: house.pipeline._assembler.registry,
+        lambda: Health(house.registry),
+        lambda: ("s3cret", "hash"),
+        lambda parcel: house.pipeline._assembler.assemble([parcel]),
     )
     app.include_router(gateways_api.router(known, desk))
     app.include_router(http.router(house.intake, desk.texts))
@@ -209,3 +213,30 @@ async def test_a_new_gateway_gets_its_secret_once(client: httpx.AsyncClient, dat
     assert (await client.put("/gateways/no%20id", json={})).status_code == 422
     row = await database.fetch_one(b"SELECT secret_hash FROM gateways WHERE id = 'gw-9'")
     assert row == {"secret_hash": "hash"}
+
+
+async def test_a_frame_can_be_tried_and_nothing_is_stored(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    frame = (
+        b'[{"n":"d0/temp","u":"K","v":281.65,"t":%d},{"n":"d0/tmp","v":1},{"n":"d0/temp","v":999}]' % NOW_S
+    )
+    answer = await client.post("/gateways/gw-0/check", content=frame)
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["readings"]
+    assert first | {"value": 8.5} == {
+        "device": "d0", "channel": "temp", "time": "2026-02-01T00:00:00Z", "value": 8.5, "unit": "Cel", "quality": [],
+    }  # fmt: skip
+    assert second["quality"] == ["out_of_range", "no_event_time"]
+    assert [each["reason"] for each in answer.json()["refused"]] == ["unknown_channel"]
+    for stored in (b"SELECT 1 FROM readings", b"SELECT 1 FROM dead_letters"):
+        assert await database.fetch(stored) == []
+
+
+async def test_a_binary_frame_can_be_tried_in_hexadecimal(client: httpx.AsyncClient) -> None:
+    query = {"format": "senml-cbor", "hex": "true"}
+    good = await client.post(
+        "/gateways/gw-0/check", params=query, content=b"81 A2 00 67 64302F74656D70 02 08"
+    )
+    assert good.json()["accepted"] == 1
+    assert (await client.post("/gateways/gw-0/check", params=query, content=b"8x")).status_code == 422

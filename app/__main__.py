@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "score.score",
     "shot": "shot.shot",
     "bench": "bench.bench",
+    "gateway": "gateways.gateway",
     "backfill": "backfill.backfill",
 }
 

@@ -52,6 +52,12 @@ def secret_hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def new_secret() -> tuple[str, str]:
+    """A secret for a gateway, and what is kept of it."""
+    secret = new_token()
+    return secret, secret_hash(secret)
+
+
 def as_actor(row: dict[str, Any]) -> Actor:
     return Actor(
         row["id"], row["name"], frozenset(row["roles"]), frozenset(row["areas"]),

@@ -110,7 +110,7 @@ async def backfill(into: Into, gateway: str, files: list[Path], clock: Clock, sa
     store = Store(into.dsn, table, "backfill", "backfill")
     store.use(registry)
     await store.connect()
-    assembler, done = Assembler(registry, Limits()), Done()
+    assembler, done = Assembler(registry, Limits(kept_s=into.settings.store.keep_readings)), Done()
     try:
         for file in files:
             rows = 0

@@ -20,6 +20,7 @@ from ingest.assemble import DECODERS, Assembler, Limits
 from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
 from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
 from ingest.field import PROTOCOLS
+from ingest.gateways_store import States
 from ingest.intake import Intake
 from ingest.mqtt import Message
 from ingest.rights import GatewayRights
@@ -49,6 +50,7 @@ class Doors(Listener, BrokerNews):
     link: BrokerLink | None = field(default=None, init=False)
     servers: dict[str, TcpServer] = field(default_factory=dict, init=False)
     mappers: list[Mapper] = field(init=False)
+    states: States = field(default_factory=States, init=False)
 
     def __post_init__(self) -> None:
         mqtt = self.settings.mqtt
@@ -104,6 +106,15 @@ class Doors(Listener, BrokerNews):
         return decoders_of(self.mappers) | {"sparkplug": host}
 
     # -- what gateways say beside readings -----------------------------------------------------------------
+
+    def connected(self, gateway: str, at_us: int) -> None:
+        self.states.connected(gateway, at_us)
+
+    def disconnected(self, gateway: str, at_us: int, why: str) -> None:
+        self.states.disconnected(gateway, at_us, why)
+
+    def status(self, gateway: str, payload: bytes, at_us: int) -> None:
+        self.states.status(gateway, payload, at_us)
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002 - the desk has its own clock
         self.replied(gateway, payload)

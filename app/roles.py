@@ -19,9 +19,14 @@ from core.clock import SystemClock
 Job = Callable[[Declared, str, str], Awaitable[None]]
 
 
+#: The engine decides in a thread beside the loop; the loop shall not wait 5 ms for its turn.
+SWITCH_S = 0.001
+
+
 async def worker(found: Declared, dsn: str, run: str) -> None:
     from app.worker import Worker
 
+    sys.setswitchinterval(SWITCH_S)
     await Worker(found, dsn, run, SystemClock()).run()
 
 

@@ -9,12 +9,13 @@ from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app import auth_api, status
-from app.auth import Auth
+from app.auth import Auth, new_secret
 from app.declared import Declared
+from app.doors import Assembling, decoders_of, mappers_of
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
 from app.screens import views_of
-from app.worker import actions_of, links_of
+from app.worker import actions_of, limits_of, links_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
@@ -28,6 +29,7 @@ from dispatch import api as dispatch_api
 from events import api as events_api
 from gis import api as gis_api
 from gis.views import CityMap
+from ingest import gateways_api
 from ingest import http as telemetry
 from ingest.intake import Intake
 from iot import api as iot_api
@@ -83,9 +85,19 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     sources = iot_api.Sources(
         lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
     )
+    assembling = Assembling(limits_of(declared), decoders_of(mappers_of(declared.settings)))
     for router in (
         iot_api.router(sources),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
+        gateways_api.router(
+            gateways_api.Known(
+                lambda: parts.keeper.registry,
+                lambda: follower.health,
+                new_secret,
+                lambda parcel: assembling(parts.keeper.registry).assemble([parcel]),
+            ),
+            telemetry.Desk(parts.intake, declared.texts),
+        ),
         gis_api.router(
             parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),

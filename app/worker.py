@@ -37,6 +37,7 @@ from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
 from gis.city import City, sample_city
 from gis.views import CityMap
+from ingest import gateways_store
 from ingest.assemble import Limits
 from ingest.intake import BatchSize, Intake
 from ingest.mqtt import Message
@@ -122,7 +123,7 @@ class Worker(News):
             ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
             ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
-            ("heartbeat", self._heartbeat().beat_for_ever),
+            ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),
         ]  # fmt: skip
 
     # -- ingest --------------------------------------------------------------------------------------------
@@ -222,10 +223,29 @@ class Worker(News):
                     await self.table.ensure(connection, ahead)
                     before = to_datetime(now - round(settings.store.keep_batch_log * SECOND_US))
                     await connection.execute(readings.QUERIES["prune_batches"], {"before": before})
+                    await self._forget(connection, now)
                 await changes.prune(self.database, self.clock)
             except AWAY:
                 self.log.warning("tidying waits for the database")
             await asyncio.sleep(TIDY_S)
+
+    async def _forget(self, connection: Connection, now: int) -> None:
+        """What was kept long enough. A partition later than necessary, so that nobody is just writing into it."""
+        kept = self.declared.settings.store
+        gone = await self.table.forget(
+            connection, now - round((kept.keep_readings + kept.partition) * SECOND_US)
+        )
+        if gone:
+            self.log.info("readings_forgotten", partitions=gone)
+        before = to_datetime(now - round(kept.keep_dead_letters * SECOND_US))
+        await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
+
+    async def _gateways(self) -> None:
+        """Who is on line: durable within a second."""
+        await gateways_store.all_gone(self.database, self.clock.now_us())
+        while True:
+            await self.doors.states.flush(self.database)
+            await asyncio.sleep(1.0)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
@@ -259,4 +279,7 @@ def links_of(declared: Declared) -> Links | None:
 
 def limits_of(declared: Declared) -> Limits:
     ingest = declared.settings.ingest
-    return Limits(ingest.late_after, ingest.future_after, ingest.refuse_future, ingest.refuse_older)
+    return Limits(
+        ingest.late_after, ingest.future_after, ingest.refuse_future, ingest.refuse_older,
+        declared.settings.store.keep_readings,
+    )  # fmt: skip

@@ -199,7 +199,8 @@ class _Life:
         """Take a group of batches, then what the time asks for."""
         moves: list[Move] = []
         for logged in group:
-            found, _ = self.engine.take(logged)
+            # in a thread: deciding again on much that came late takes long, and the loop is also the ingest's
+            found, _ = await asyncio.to_thread(self.engine.take, logged)
             moves += found
             self.cursor = logged.id
             if not logged.history:

@@ -45,12 +45,16 @@ DECODERS: Mapping[str, Decoder] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is doubted and what is refused by its time; all in seconds against the moment of receipt."""
+    """What is doubted and what is refused by its time; all in seconds against the moment of receipt.
+
+    `kept_s`: how long readings are kept; what is older is refused as history too.
+    """
 
     late_after_s: float = 600.0
     future_after_s: float = 300.0
     refuse_future_s: float = 86_400.0
     refuse_older_s: float = 30 * 86_400.0
+    kept_s: float = np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +293,7 @@ class _Work:
         old = age_s > limits.refuse_older_s
         if old.any():
             old &= ~np.array([parcel.history for parcel in self.parcels], bool)[rows.parcel]
+        old |= age_s > limits.kept_s
         ahead = age_s < -limits.refuse_future_s
         good = (rows.point >= 0) & rows.unit_ok & np.isfinite(rows.value) & ~ahead & ~old
         if good.all():

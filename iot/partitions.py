@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
-from core.clock import SECOND_US, to_datetime
+from core.clock import SECOND_US, to_datetime, to_us
 from core.db import Connection
 from core.errors import CityOpsError
 from core.sql import Queries
@@ -64,6 +64,29 @@ class ReadingsTable:
             if start not in self.known:
                 await self._make(connection, self._partition(start * span_us, span_us))
                 self.known.add(start)
+
+    async def forget(self, connection: Connection, before_us: int) -> list[str]:
+        """Drop what ended before this moment; the names of what is gone.
+
+        A reader that holds a partition is waited for but briefly, since writers would queue behind us: the next
+        call does it.
+        """
+        if self.timescale:
+            rows = await connection.execute(QUERIES["drop_chunks"], {"before": to_datetime(before_us)})
+            return [str(row[0]) for row in await rows.fetchall()]
+        gone: list[str] = []
+        for name, ends in await (await connection.execute(QUERIES["partitions"])).fetchall():
+            if to_us(ends) > before_us:
+                break
+            try:
+                async with connection.transaction():
+                    await connection.execute(b"SET LOCAL lock_timeout = '500ms'")
+                    await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+            except errors.LockNotAvailable:
+                break
+            gone.append(name)
+            self.known.discard((to_us(ends) - 1) // round(self.span_s * SECOND_US))
+        return gone
 
     @staticmethod
     async def _make(connection: Connection, partition: sql.Composed) -> None:

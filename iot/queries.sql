@@ -38,6 +38,16 @@ CREATE TABLE readings (
 -- name: make_hypertable
 SELECT create_hypertable('readings', by_range('time', make_interval(secs => %(chunk_s)s)))
 
+-- name: partitions
+-- The range partitions of readings and where each ends.
+SELECT c.relname::text AS name,
+       (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz AS ends
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'readings'::regclass ORDER BY ends
+
+-- name: drop_chunks
+SELECT drop_chunks('readings', older_than => %(before)s::timestamptz)
+
 -- name: create_stage
 CREATE TEMP TABLE IF NOT EXISTS readings_stage (LIKE readings) ON COMMIT DELETE ROWS
 
@@ -81,13 +91,6 @@ FROM ingest_totals, jsonb_each_text(refused) WHERE run = %(run)s GROUP BY key
 
 -- name: copy_dead_letters
 COPY dead_letters (at, gateway, source, topic, record, reason, detail, payload, refused) FROM STDIN (FORMAT BINARY)
-
--- name: list_dead_letters
-SELECT id, at, gateway, source, topic, record, reason, detail, payload, refused, settled_at, outcome FROM dead_letters
-WHERE id < %(before)s
-  AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
-  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
-ORDER BY id DESC LIMIT %(limit)s
 
 -- name: batches_after
 SELECT id, history, payload FROM batch_log WHERE id > %(cursor)s ORDER BY id LIMIT %(limit)s

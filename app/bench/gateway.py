@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+
+import psycopg
 
 from ingest import mqtt
 from ingest.mqtt import Kind, Message, Packet, Slicer
 
+#: Is anybody waiting for the log?
+WAITING = b"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'batch_log'::regclass"
 PATIENCE_S = 20.0
 RETRY_S = 0.05
 
@@ -97,6 +102,25 @@ class Gateway:
                 if isinstance(item, Packet) and item.kind == Kind.PUBACK:
                     [number] = struct.unpack(">H", item.body[:2])
                     self.acknowledged.add(self._waiting.pop(number))
+
+
+@asynccontextmanager
+async def before_commit(dsn: str, patience_s: float = 10.0) -> AsyncIterator[None]:
+    """Inside, a batch lies between its COPY and its COMMIT: the log that it must be entered in is held.
+
+    When nobody comes to store within the patience there is nothing to be hit, and the block runs all the same.
+    """
+    async with await psycopg.AsyncConnection.connect(dsn) as blocker:
+        await blocker.execute(b"LOCK TABLE batch_log IN EXCLUSIVE MODE")
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watch:
+            loop = asyncio.get_running_loop()
+            end_s = loop.time() + patience_s
+            while loop.time() < end_s:
+                row = await (await watch.execute(WAITING)).fetchone()
+                if row is not None and row[0]:
+                    break
+                await asyncio.sleep(0.02)
+        yield
 
 
 def connect_packet(name: str, secret: str) -> bytes:

@@ -16,7 +16,7 @@ from functools import partial
 
 import psycopg
 
-from app.bench.gateway import Gateway
+from app.bench.gateway import Gateway, before_commit
 from app.bench.load import Plan
 from app.bench.rig import GATEWAYS, SECRET, Figures, Measured, Rig, Say, free_port, rig
 from app.declared import ROOT
@@ -32,6 +32,11 @@ PEER_MESSAGES = 20_000
 OUTAGE_S = 120.0
 KILLS = 10
 DATABASE_KILLS = 5
+#: Rows, and readings that differ in device or time, by gateway.
+KEPT = b"""
+SELECT d.gateway, count(*), count(DISTINCT (r.device, r.time)) FROM readings r
+JOIN devices d ON d.number = r.device GROUP BY 1
+"""
 DEVICES = 2000
 
 
@@ -56,10 +61,10 @@ def run(say: Say) -> Measured:
     if peers:
         ratio = peers["paho_executemany"]["cpu_s_per_million"] / figures["cpu_s_per_million_single"]
         figures["cpu_ratio_executemany_single"] = ratio
-    with rig(8) as found:
+    with rig(DEVICES) as found:
         say(f"{OUTAGE_S:.0f} s without a database at 5 000 messages a second")
         figures |= asyncio.run(outage(found, OUTAGE_S))
-    with rig(8) as found:
+    with rig(DEVICES) as found:
         say("killing worker and database")
         figures |= asyncio.run(kills(found))
     return Measured(figures, peers)
@@ -87,6 +92,7 @@ def publish(plan: Plan) -> Figures:
 
 def full_speed(found: Rig, plan: Plan, name: str) -> Figures:
     """Rate, processor time of the worker, and that nothing is missing."""
+    found.settle()
     plan = replace(plan, until_us=later_us())
     before = found.cpu_s()
     seen = publish(plan)
@@ -147,10 +153,14 @@ def peer(found: Rig) -> dict[str, Figures]:
 
 
 def fleet(found: Rig, total: int, rate: float, window: int = 2000) -> list[Gateway]:
-    base_us = later_us()
+    """Gateways that each speak for their part of the city's devices in turn, in the time that it takes them."""
+    base_us, step_us = later_us(), round(1e6 / rate)
+    devices = len(found.registry.devices) // GATEWAYS
 
     def payload(gateway: int) -> Callable[[int], bytes]:
-        return lambda n: senml.encode([(f"p{gateway}/pressure", "", base_us + n * 1000, 0.3)])
+        return lambda n: senml.encode(
+            [(f"p{n % devices * GATEWAYS + gateway}/pressure", "", base_us + n * step_us, 0.3)]
+        )
 
     return [
         Gateway(found.port, f"gw-{g}", payload(g), total, rate, window, secret=SECRET)
@@ -163,7 +173,7 @@ async def outage(found: Rig, seconds: float) -> Figures:
     rate = PACED_RATE / GATEWAYS
     gateways = fleet(found, int(rate * (seconds + 15)), rate, 4000)
     running = asyncio.gather(*(gateway.run() for gateway in gateways))
-    await asyncio.sleep(5)
+    await asyncio.sleep(10)
     before_mb = found.rss_mb()
     await asyncio.to_thread(found.kill_database)
     await asyncio.sleep(seconds)
@@ -177,23 +187,26 @@ async def outage(found: Rig, seconds: float) -> Figures:
     return {"outage_lost": lost, "outage_drain_s": drained_s, "outage_rss_mb": grown_mb}
 
 
-async def kills(found: Rig) -> Figures:
-    """Kill -9 of the worker ten times (every other while a batch lies before its COMMIT), of PostgreSQL five times,
-    twice of both.
+async def kills(
+    found: Rig, workers: int = KILLS, databases: int = DATABASE_KILLS, messages: int = 6000
+) -> Figures:
+    """Kill -9 of the worker (every other time while a batch lies before its COMMIT), then of PostgreSQL, the last two
+    times of both.
     """
-    gateways = fleet(found, 6000, 125)
+    gateways = fleet(found, messages, 125)
     running = asyncio.gather(*(gateway.run() for gateway in gateways))
-    for kill in range(KILLS):
+    for kill in range(workers):
         await until(partial(connected, gateways, kill + 1))
         await asyncio.sleep(0.3)
         if kill % 2:
             found.kill_worker()
         else:
-            await aimed(found)
+            async with before_commit(found.dsn):
+                found.kill_worker()
         await asyncio.to_thread(found.start_worker)
-    for kill in range(DATABASE_KILLS):
+    for kill in range(databases):
         await asyncio.sleep(1.5)
-        both = kill >= DATABASE_KILLS - 2
+        both = kill >= databases - 2
         await asyncio.to_thread(found.kill_database)
         if both:
             found.kill_worker()
@@ -203,7 +216,11 @@ async def kills(found: Rig) -> Figures:
     await asyncio.wait_for(running, 300)
     await until(lambda: not found.spooled())
     lost, doubled = await compare(found, gateways)
-    return {"kill_lost": lost, "kill_doubled": doubled}
+    return {
+        "kill_lost": lost, "kill_doubled": doubled, "kill_worker_times": workers, "kill_database_times": databases,
+        "kill_acknowledged": sum(len(gateway.acknowledged) for gateway in gateways),
+        "kill_connections": sum(gateway.connections for gateway in gateways),
+    }  # fmt: skip
 
 
 async def until(what: Callable[[], bool], patience_s: float = 300.0) -> None:
@@ -216,28 +233,14 @@ def connected(gateways: list[Gateway], times: int) -> bool:
     return all(gateway.connections >= times for gateway in gateways)
 
 
-async def aimed(found: Rig) -> None:
-    """Kill the worker between COPY and COMMIT: the log that a batch must be entered in is held."""
-    async with await psycopg.AsyncConnection.connect(found.dsn) as blocker:
-        await blocker.execute(b"LOCK TABLE batch_log IN EXCLUSIVE MODE")
-        await asyncio.sleep(0.3)
-        found.kill_worker()
-
-
 async def compare(found: Rig, gateways: list[Gateway]) -> tuple[int, int]:
     """Acknowledged readings that are missing, and readings that stand there twice."""
     async with await psycopg.AsyncConnection.connect(found.dsn) as connection:
-        rows = await (
-            await connection.execute(b"SELECT device, time, count(*) FROM readings GROUP BY 1, 2")
-        ).fetchall()
-        kept = await (
-            await connection.execute(
-                b"SELECT d.id, count(DISTINCT r.time) FROM readings r JOIN devices d ON d.number = r.device GROUP BY 1"
-            )
-        ).fetchall()
-    doubled = sum(int(row[2]) - 1 for row in rows)
-    stored = {str(name): int(n) for name, n in kept}
-    lost = sum(
-        max(0, len(gateway.acknowledged) - stored.get(f"p{g}", 0)) for g, gateway in enumerate(gateways)
-    )
+        rows = await (await connection.execute(KEPT)).fetchall()
+    kept = {str(gateway): (int(stored), int(known)) for gateway, stored, known in rows}
+    lost = doubled = 0
+    for gateway in gateways:
+        stored, known = kept.get(gateway.name, (0, 0))
+        lost += max(0, len(gateway.acknowledged) - known)
+        doubled += stored - known
     return lost, doubled

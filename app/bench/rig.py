@@ -32,6 +32,9 @@ from iot.registry_store import DeviceRow
 SECRET = "bench"  # noqa: S105 - of gateways that exist for a minute
 KIND = "ws_pressure_logger"
 GATEWAYS = 8
+START_PATIENCE_S = 120.0
+#: A worker that uses less of a core than this has nothing to do.
+QUIET_CPU = 0.2
 
 Figures = dict[str, float]
 #: Tells somebody who waits what is being measured.
@@ -108,8 +111,8 @@ class Rig:
         ]
         with (self.folder / "worker.log").open("ab") as log:
             self._worker = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
+        end = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < end and self._worker.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
             except OSError:
@@ -144,6 +147,17 @@ class Rig:
         """Processor time of the worker so far."""
         times = self.worker.cpu_times()
         return float(times.user + times.system)
+
+    def settle(self, patience_s: float = 60.0) -> None:
+        """Until the worker has done what it does at a start: that is none of the readings' cost."""
+        end = time.monotonic() + patience_s
+        before = self.cpu_s()
+        while time.monotonic() < end:
+            time.sleep(1.0)
+            now = self.cpu_s()
+            if now - before < QUIET_CPU:
+                return
+            before = now
 
     def rss_mb(self) -> float:
         return float(self.worker.memory_info().rss) / (1 << 20)

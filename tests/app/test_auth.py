@@ -7,7 +7,7 @@ import pytest
 from app.auth import QUERIES, TRIES, Auth, TooManyTries, secret_hash
 from core.clock import ManualClock
 from core.db import Database
-from core.errors import NotSignedIn
+from core.errors import NotSignedIn, Unavailable
 from iot import registry_store
 
 
@@ -95,3 +95,16 @@ async def test_a_gateway_speaks_for_itself_only_with_its_own_secret(auth: Auth, 
     assert await auth.gateway_of("gw-1", "other") is None
     assert await auth.gateway_of("gw-2", "") is None
     assert await auth.gateway_of("gw-9", "s3cret") is None
+
+
+async def test_a_gateway_that_was_known_signs_in_while_the_database_is_away(
+    auth: Auth, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        await registry_store.put_gateway(connection, "gw", 0, secret_hash=secret_hash("right"))
+    assert await auth.gateway_of("gw", "right") == "gw"
+    auth.database = Database("host=/nowhere dbname=none")
+    assert await auth.gateway_of("gw", "right") == "gw"
+    assert await auth.gateway_of("gw", "wrong") is None
+    with pytest.raises(Unavailable):
+        await auth.gateway_of("another", "right")

@@ -97,6 +97,30 @@ async def test_what_was_not_stored_comes_again_on_the_next_connection(
     assert row == {"n": 50}
 
 
+@pytest.mark.parametrize("name", NAMES[1:])  # iotcore closes connections of MQTT 5
+async def test_two_workers_share_what_a_broker_holds(
+    house: House, dsn: str, database: Database, tmp_path: Path, name: str
+) -> None:
+    """MQTT 5 shared subscription: each message to one of them, nothing lost and nothing stored twice."""
+    other = House(dsn, house.registry, tmp_path / "other", instance="2")
+    async with other:
+        with broker(name, tmp_path) as port:
+            first, second = (
+                link_to(port, each, version=mqtt.V5, shared="crew", client_id=client_id)
+                for each, client_id in ((house, "one"), (other, "two"))
+            )
+            async with running(first), running(second):
+                await asyncio.to_thread(publish, port, 400)
+                await until(lambda: house.rows + other.rows >= 400)
+            async with running(second):  # the share of the first may wait in its session until it is back
+                await asyncio.to_thread(publish, port, 100, 400)
+            async with running(first), running(second):
+                await until(lambda: house.rows + other.rows >= 500)
+        assert min(house.rows, other.rows) > 0
+    row = await database.fetch_one(b"SELECT count(*) AS n, count(DISTINCT time) AS times FROM readings")
+    assert row == {"n": 500, "times": 500}
+
+
 async def fetch_after_an_absence(house: House, folder: Path, name: str, patience_s: float = 20.0) -> None:
     with broker(name, folder) as port:
         async with running(link_to(port, house)):

@@ -171,3 +171,26 @@ async def test_partitions_are_made_for_any_time_that_may_be_stored(store: Store,
     what = Batch.of(device=1, channel=2, time_us=NOW_US + days * DAY_US, value=1.0, gateway=1)
     assert await commit(store, what, 1) == (5, 0, 0)
     assert len(await readings(database)) == 5
+
+
+async def test_partitions_that_were_kept_long_enough_are_dropped_and_no_others(
+    store: Store, dsn: str
+) -> None:
+    span_us = round(store.table.span_s * SECOND_US)
+    first = NOW_US // span_us * span_us
+    async with await connect(dsn) as connection:
+        await store.table.ensure(connection, first + np.arange(4) * span_us)
+        gone = await store.table.forget(connection, first + 2 * span_us + 5)
+        assert len(gone) == 2
+        assert await store.table.forget(connection, first + 2 * span_us + 5) == []
+        await store.table.ensure(connection, np.array([first]))
+        assert len(await store.table.forget(connection, first + 2 * span_us)) == 1
+
+
+async def test_a_partition_that_somebody_reads_is_left_for_the_next_time(store: Store, dsn: str) -> None:
+    async with await connect(dsn) as connection, await connect(dsn) as reader:
+        await store.table.ensure(connection, np.array([NOW_US]))
+        async with reader.transaction():
+            await reader.execute(b"SELECT count(*) FROM readings")
+            assert await store.table.forget(connection, NOW_US + 10 * DAY_US) == []
+        assert len(await store.table.forget(connection, NOW_US + 10 * DAY_US)) == 1

@@ -32,7 +32,10 @@ if TYPE_CHECKING:  # the scorer's libraries are loaded when something is scored
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write an HTML page here.")
 @click.pass_obj
 def score(config: Path, /, name: str, as_json: bool, report: Path | None, **asked: Any) -> None:  # noqa: ANN401 - click's options
-    """Score NAME: a scenario, `all` of them, storm-25, dust-40 or battledim-replica. Virtual time, no database."""
+    """Score NAME: a scenario, `all` of them, or a benchmark: storm-25, dust-40, battledim-replica, flood-csi.
+
+    In virtual time, without a database.
+    """
     from app.score import benchmark
 
     settings = reading.load(config)

@@ -25,7 +25,7 @@ from simulators.scene import Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
-BENCHMARKS = ("storm-25", "dust-40", "battledim-replica")
+BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "flood-csi")
 Tell = Callable[[str, float], None]
 
 
@@ -100,6 +100,8 @@ class Bench:
             return self.dust(asked.level, asked.range(30))
         if name == "battledim-replica":
             return self.battledim(asked.range(2), asked.network)
+        if name == "flood-csi":
+            return self.flood(asked.range(3))
         return self.scenario(name, asked.seed)
 
     # -- what can be scored ----------------------------------------------------------------------------------
@@ -126,6 +128,16 @@ class Bench:
         """Top-3 recall of the baselines, and what a perfect tracer could reach."""
         found = {f"{name}_top3": dust.recall(tracer, level, seeds) for name, tracer in dust.BASELINES.items()}
         return {**found, "ceiling": dust.ceiling(level, seeds)}
+
+    def flood(self, seeds: range) -> Figures:
+        """Needs the extra `flood`. Raises `Unknown` without it."""
+        try:
+            from app.score import flood
+        except ImportError as missing:
+            raise Unknown(
+                f"flood-csi needs the extra `flood` (pip install 'cityops[flood]'): {missing}"
+            ) from None
+        return flood.score(self.city, seeds, partial(self.tell, "flood-csi"))
 
     def battledim(self, seeds: range, network: Path | None) -> Figures:
         """Means over seeds of the yardstick finder (`app/score/leaks.py`)."""

@@ -91,19 +91,23 @@ def publish(plan: Plan, broker: Broker, begun_us: int) -> tuple[list[Tally], flo
     Reading k of gateway g is of device `load-g-(k mod devices)` at `begun_us` + k ms: no key comes twice.
     """
     tallies = [Tally() for _ in range(plan.gateways)]
-    started = CLOCK.monotonic_s()
+    ready = threading.Barrier(plan.gateways + 1)
     threads = [
-        threading.Thread(target=_gateway, args=(plan, broker, number, tally, begun_us))
+        threading.Thread(target=_gateway, args=(plan, broker, number, tally, begun_us, ready))
         for number, tally in enumerate(tallies)
     ]
     for thread in threads:
         thread.start()
+    ready.wait(2 * PATIENCE_S)
+    started = CLOCK.monotonic_s()
     for thread in threads:
         thread.join()
     return tallies, CLOCK.monotonic_s() - started
 
 
-def _gateway(plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: int) -> None:
+def _gateway(
+    plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: int, ready: threading.Barrier
+) -> None:
     name = gateway_id(number)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
     client.username_pw_set(name, broker.secrets.get(name, ""))
@@ -119,6 +123,10 @@ def _gateway(plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: in
     client.on_publish = answered
     client.connect(broker.host, broker.port)
     client.loop_start()
+    end = CLOCK.monotonic_s() + PATIENCE_S
+    while not client.is_connected() and CLOCK.monotonic_s() < end:
+        _pause(0.02)  # the product may still be taking the new gateways in
+    ready.wait(2 * PATIENCE_S)
     begun = CLOCK.monotonic_s()
     for message in range(plan.messages):
         _wait(begun + plan.due_s(message))

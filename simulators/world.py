@@ -122,7 +122,7 @@ class World:
         self.said += len(samples)
         for sample in samples:
             self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
-        wires = packs(self.hardware.apply(samples), self._gateway_of, self._speakers)
+        wires = packs(self.hardware.apply(samples, self.now_us), self._gateway_of, self._speakers)
         return self.network.carry(wires, dt_s)
 
     def _turn(self, cause: int, action: Act) -> None:

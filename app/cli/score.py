@@ -58,7 +58,7 @@ def score(config: Path, /, name: str, as_json: bool, report: Path | None, **aske
 
 
 def _write(folder: Path, bench: Bench) -> None:
-    """A page a run."""
+    """A page and a picture a run."""
     from app.score import report as pages
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,7 @@ def _write(folder: Path, bench: Bench) -> None:
     for run in runs:
         path = folder / f"{run.scenario.key}-{run.seed}.html"
         path.write_text(pages.page(run, bench.city), encoding="utf-8")
+        path.with_suffix(".svg").write_text(pages.picture(run), encoding="utf-8")
         click.echo(f"report: {path}", err=True)
 
 

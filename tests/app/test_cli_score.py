@@ -47,7 +47,9 @@ def test_wrong_use_is_exit_code_2_and_says_what_there_is(arguments: list[str]) -
 def test_a_scored_scenario_writes_a_page_and_finds_what_it_should(tmp_path: Path) -> None:
     found = figures("dry-blockage", "--report", str(tmp_path))
     assert found["recall"] == 1
-    page = (tmp_path / next(tmp_path.iterdir()).name).read_text(encoding="utf-8")
+    page, picture = (path.read_text(encoding="utf-8") for path in sorted(tmp_path.iterdir()))
+    assert picture.startswith("<svg xmlns")
+    assert "sewer" in picture  # the incident's name
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": "simulate.simulate",
     "score": "score.score",
     "bench": "bench.bench",
+    "backfill": "backfill.backfill",
 }
 
 

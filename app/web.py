@@ -94,7 +94,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     views = views_of(declared, parts.database)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
-    app.include_router(pages.router(declared.texts))
+    app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)
     actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
     app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))

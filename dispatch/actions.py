@@ -25,6 +25,7 @@ from dispatch import cases, closure, due, notices, orders, recommend, store, vie
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
 from dispatch.city import City
 from dispatch.closure import Objection
+from dispatch.crews import Crew
 from dispatch.incident import Incident
 from dispatch.joints_source import Incidents, Readings
 from dispatch.limits import Limit
@@ -37,6 +38,8 @@ from dispatch.work import Work
 
 DESK = system("desk")
 SENSORS = system("sensors")
+#: Why a crew was recalled that went to another case: the desk looks for a new one, as after no other recall.
+REASSIGNED = "reassigned"
 #: What is left to do when the sensors of a case object, by its state.
 INSTEAD: Mapping[CaseState, list[str]] = {
     CaseState.HANDLING: [CaseAction.APPLY],
@@ -437,11 +440,17 @@ class Actions:
         self, work: Work, case: Case, task: str = "handle", exclude: frozenset[str] = frozenset()
     ) -> list[Candidate]:
         """Crews for a task of a case as they are now, ranked."""
-        need = self.need(case, task, exclude)
         on_list = await store.crews(work.connection, provenance=case.provenance)
+        return self.judge(
+            work, case, self.need(case, task, exclude), on_list, await self.blocked(work.connection)
+        )
+
+    def judge(
+        self, work: Work, case: Case, need: Need, on_list: Sequence[Crew], blocked: Sequence[Blocked]
+    ) -> list[Candidate]:
+        """These crews for a case, ranked, with the time that each needs on roads that are not blocked."""
         found = [crew for crew in on_list if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
-        blocked = await self.blocked(work.connection)
         seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
         ways = {
             crew.id: Way(travel_s, self.travel.network, age_s)

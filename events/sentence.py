@@ -83,7 +83,7 @@ class Speech:
         if "." in shown:
             shown = shown.rstrip("0").rstrip(".")
         space = "" if unit in ("%", "°", "") else " "
-        return f"{shown}{space}{unit}" if unit not in ("1", "count") else shown
+        return f"{shown}{space}{unit}" if unit not in ("1", "/", "count") else shown
 
     def _span(self, seconds: float) -> str:
         for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (2 * DAY_US / 1e6, 3600, "h")):

@@ -7,25 +7,47 @@ which reads them in a process of their own.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from iot.codecs.frame import MalformedError
 
 if TYPE_CHECKING:
-    from arro3.core import DataType, RecordBatch
+    from arro3.core import DataType, RecordBatch, Table
 
 
 def as_stream(payload: bytes) -> bytes:
-    """The readings as one Arrow stream. A time without a zone is UTC. Raises `MalformedError`, or worse: see above."""
-    from arro3.core import RecordBatch, Table
-    from arro3.io import read_parquet, write_ipc_stream
+    """All readings as one Arrow stream. Raises `MalformedError`, or worse: see above."""
+    from arro3.core import Table
 
-    batches = [as_contract(RecordBatch.from_arrow(part)) for part in read_parquet(io.BytesIO(payload))]
+    batches = list(batches_of(payload))
     if not batches:
         raise MalformedError("no rows")
+    return written(Table.from_batches(batches))
+
+
+def streams(payload: bytes, rows: int) -> Iterator[bytes]:
+    """The readings as Arrow streams of at most so many rows. Raises as `as_stream` does."""
+    from arro3.core import Table
+
+    for batch in batches_of(payload, rows):
+        yield written(Table.from_batches([batch]))
+
+
+def batches_of(payload: bytes, rows: int | None = None) -> Iterator[RecordBatch]:
+    """Parts of the file with the types of the contract. A time without a zone is UTC."""
+    from arro3.core import RecordBatch
+    from arro3.io import read_parquet
+
+    for part in read_parquet(io.BytesIO(payload), batch_size=rows):
+        yield as_contract(RecordBatch.from_arrow(part))
+
+
+def written(table: Table) -> bytes:
+    from arro3.io import write_ipc_stream
+
     out = io.BytesIO()
-    write_ipc_stream(Table.from_batches(batches), out, compression=None)
+    write_ipc_stream(table, out, compression=None)
     return out.getvalue()
 
 

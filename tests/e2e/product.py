@@ -111,7 +111,7 @@ def running(config: Path) -> Iterator[Product]:
         return wall_answers(url) and len(LINK.findall(log.read_text())) == 3
 
     try:
-        until("the wall answers", 120, up)
+        until("the wall answers", 240, up)
         credentials = YAML(typ="safe").load((folder / "var" / "credentials.yaml").read_text("utf-8"))
         yield Product(
             process, url, settings["mqtt"]["port"], dict(LINK.findall(log.read_text())), credentials,

@@ -25,7 +25,7 @@ from tests.e2e.product import Product, running, settings_file, until
 
 GATEWAY, DEVICE = "gateway-1", "test-pressure"
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,18 @@ def test_who_reports_fixed_while_the_sensors_disagree_is_refused_with_their_read
     refused = act(product, order["id"], "finish")
     assert refused.status_code == 409, refused.text
     assert refused.json()["objections"]
+
+
+@pytest.mark.long
+def test_after_the_repair_the_sensors_agree_and_the_case_is_closed(product: Product) -> None:
+    order = product.get("responder", "/api/v1/orders")["items"][0]
+    assert act(product, order["id"], "handle").status_code == 200
+    until("the report is believed", 180, lambda: act(product, order["id"], "finish").status_code == 200)
+
+    def closed() -> bool:
+        return bool(product.get("operator", f"/api/v1/cases/{order['case']}")["state"] == "closed")
+
+    until("the case is observed, checked and closed", 300, closed)
 
 
 def act(product: Product, order: str, action: str) -> httpx.Response:

@@ -18,7 +18,8 @@ const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"])
 const LEFT_OUT = new Set(["facilities", "sites"]);
 
 export class WallMap {
-  constructor(container, { k, reduced }) {
+  constructor(container, { k, reduced, interactive = false }) {
+    this.interactive = interactive;
     this.container = container;
     this.k = k;
     this.reduced = reduced;
@@ -39,7 +40,7 @@ export class WallMap {
     this.map = await createMap(this.container, {
       style: { ...setup.style, layers },
       k: this.k,
-      interactive: false,
+      interactive: this.interactive,
       view: { bounds: setup.bounds, fitBoundsOptions: this.#overview(), pitch: setup.pitch, bearing: setup.bearing },
     });
     this.#layers();
@@ -146,7 +147,7 @@ export class WallMap {
     if (!this.ready) return;
     const open = incidents.filter((i) => isOpen(i) && i.lon !== null && i.lon !== undefined);
     const features = open.map((i) =>
-      pointFeature(i.lon, i.lat, { icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 || open.length <= LABELLED ? told(i.short ?? i.title) : "" }),
+      pointFeature(i.lon, i.lat, { id: i.id, icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 || open.length <= LABELLED ? told(i.short ?? i.title) : "" }),
     );
     this.map.getSource("incidents").setData(collection(features));
     this.map.getSource("overlay").setData(collection(open.flatMap((i) => i.overlay ?? []).map(localised)));

@@ -18,6 +18,7 @@ BENCHES = {
     "query": "app.bench.query",
     "dispatch": "app.bench.dispatch",
     "gis": "app.bench.gis",
+    "sim": "app.bench.sim",
 }
 
 

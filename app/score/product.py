@@ -32,6 +32,9 @@ from iot.registry_store import DeviceRow
 from iot.views import Hours
 from simulators.fleet import Wire
 
+#: How a frame's topic begins → its format.
+FORMATS = {"telemetry": "senml", "hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651"}
+
 
 @dataclass(slots=True)
 class SaidIncident:
@@ -117,9 +120,9 @@ class Product:
         """Frames that arrived at `now`, as one batch."""
         begun = cpu_s()
         parcels = [
-            Parcel(wire.gateway, "senml", [wire.payload], now_us, _NoReceipt())
+            Parcel(wire.gateway, FORMATS[said], [wire.payload], now_us, _NoReceipt())
             for wire in wires
-            if wire.topic.startswith("telemetry/")
+            if (said := wire.topic.partition("/")[0]) in FORMATS
         ]
         if parcels:
             assembled = self._assembler.assemble(parcels)

@@ -198,7 +198,8 @@ def figures(done: Run) -> dict[str, float]:
         "incidents": float(len(done.live_incidents)),
         "operator_alarms_10min": float(busiest(product.alarms_asked())),
         "readings": float(product.counts.readings),
-        "kept": product.counts.readings / max(done.world.said, 1),
+        # a frame of states repeats those that did not change: more than all is all
+        "kept": min(product.counts.readings / max(done.world.said, 1), 1.0),
         "refused": float(product.counts.refused),
         "cpu_s_per_1000_readings": 1000 * product.counts.cpu_s / max(product.counts.readings, 1),
     }

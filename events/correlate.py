@@ -14,11 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from core.clock import HOUR_US, SECOND_US
 from events.background import Background, at_least, in_order, together
-from events.place import NOWHERE, Keys, Place, World, related
+from events.place import NOWHERE, Keys, Place, World, ask, related
 from events.types import Evidence, IncidentType, Kind, matches
 
 #: Anchors are linked over no longer a time than lets so many come by chance.
 CROWD = 0.2
+#: They join an open incident over no longer a time than lets so many come by chance.
+JOINING = 0.2
+#: The rates that this is decided by are those of so long before: what has settled, so that late facts change nothing.
+SETTLED_US = 600 * SECOND_US
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.
 LOOKS = 4
 #: Anchors nearer in time than this are taken for this far apart.
@@ -100,7 +104,9 @@ class _Type:
     """What a type needs at hand: who is evidence of what, and the facts filed by place and time."""
 
     decl: IncidentType
+    #: Where anchors are filed, and each other kind of evidence.
     keys: Keys
+    others_keys: dict[str, Keys]
     anchors: dict[tuple[object, ...], list[tuple[int, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -108,6 +114,8 @@ class _Type:
     group_of: dict[str, Group] = field(default_factory=dict)
     attached: dict[str, set[Group]] = field(default_factory=lambda: defaultdict(set))
     evidence_of: dict[str, Evidence] = field(default_factory=dict)
+    #: How long before an anchor another may have begun to belong to it, by the rates of its time.
+    lag_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def lag_us(self) -> int:
@@ -125,7 +133,7 @@ class Correlator:
         self._said: dict[tuple[str, str], list[str]] = {}
         self.types = {kind.key: kind.decl for kind in types}
         self.world = world
-        self._types = {key: _Type(decl, _keys(decl)) for key, decl in self.types.items()}
+        self._types = {key: _type(decl) for key, decl in self.types.items()}
         self._roles: dict[str, list[tuple[_Type, Evidence]]] = {}
 
     # -- facts come, change and go -------------------------------------------------------------------------
@@ -138,7 +146,7 @@ class Correlator:
     def enter(self, fact: Fact) -> set[Group]:
         """Group a fact under every type under which it is not grouped yet."""
         self.facts[fact.id] = fact
-        self.background.note(fact.what, fact.onset_us)
+        self.background.note(fact.what, fact.id, fact.onset_us)
         touched: set[Group] = set()
         for type_, evidence in self.roles(fact.what):
             if fact.id not in type_.evidence_of:
@@ -160,6 +168,7 @@ class Correlator:
                 type_.evidence_of[fact.id] = evidence
                 self._file(type_, fact, evidence)
             if evidence.anchor:
+                type_.lag_of[fact.id] = self._spans_us(type_, fact)[0]
                 group.anchors[fact.id] = key
                 type_.group_of[fact.id] = group
             else:
@@ -170,7 +179,7 @@ class Correlator:
         group.incident = ""
         only_here = [fact_id for fact_id in group.members if self.groups_of(fact_id) == [group]]
         for fact_id in only_here:
-            self.remove(fact_id)
+            self._drop(fact_id)
 
     def group(self, incident: str) -> Group | None:
         """The group of an incident."""
@@ -186,7 +195,14 @@ class Correlator:
         return set(self.groups_of(fact_id))
 
     def remove(self, fact_id: str) -> set[Group]:
-        """Forget a fact; what is left of its groups, which may have fallen apart."""
+        """Take a fact back; what is left of its groups, which may have fallen apart."""
+        fact = self.facts.get(fact_id)
+        if fact is not None:
+            self.background.forget(fact.what, fact.id, fact.onset_us)
+        return self._drop(fact_id)
+
+    def _drop(self, fact_id: str) -> set[Group]:
+        """Group a fact no more; that it came is still known to the background."""
         fact = self.facts.pop(fact_id, None)
         if fact is None:
             return set()
@@ -194,6 +210,7 @@ class Correlator:
         for type_, evidence in self.roles(fact.what):
             self._unfile(type_, fact, evidence)
             type_.evidence_of.pop(fact_id, None)
+            type_.lag_of.pop(fact_id, None)
             if not evidence.anchor:
                 for group in type_.attached.pop(fact_id, set()):
                     del group.others[fact_id]
@@ -208,7 +225,8 @@ class Correlator:
             if fact.end_us is not None and fact.end_us < time_us:
                 groups = self.groups_of(fact.id)
                 if not any(group.incident for group in groups):
-                    self.remove(fact.id)
+                    self._drop(fact.id)
+        self.background.forget_before(time_us)
 
     def roles(self, what: str) -> list[tuple[_Type, Evidence]]:
         """The types that a fact can be evidence of, and as what; the first kind of evidence that fits counts."""
@@ -267,7 +285,7 @@ class Correlator:
         assert evidence.lag is not None
         low, high = (round(lag * SECOND_US) for lag in evidence.lag)
         touched: set[Group] = set()
-        for key in type_.keys.ask(evidence.near, fact.place):
+        for key in ask(evidence.near, fact.place):
             for anchor in self._between(type_.anchors[key], fact.onset_us - high, fact.onset_us - low):
                 group = type_.group_of[anchor.id]
                 if group not in touched and related(
@@ -280,30 +298,40 @@ class Correlator:
     def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[Fact, bool]]:
         """Anchors near a new one in time, and whether their place is sure to be related.
 
+        Of two it is the later whose lag counts, so that it does not matter which of them is known first.
         An anchor of an open incident that still stands links for as long as the type's `joins_for`.
         """
-        lag_us, joins_us = self._lag_us(type_, fact), round(type_.decl.joins_for * SECOND_US)
-        for key in type_.keys.ask(type_.decl.together.near, fact.place):
+        lag_us, joins_us = self._spans_us(type_, fact)
+        type_.lag_of[fact.id] = lag_us
+        for key in ask(type_.decl.together.near, fact.place):
             sure = key[0] != "cell"
             filed = type_.anchors[key]
-            for other in self._between(filed, fact.onset_us - lag_us, fact.onset_us + lag_us):
+            for other in self._between(filed, fact.onset_us - lag_us, fact.onset_us):
                 yield other, sure
+            for other in self._between(filed, fact.onset_us + 1, fact.onset_us + type_.lag_us):
+                if other.onset_us - fact.onset_us <= type_.lag_of[other.id]:
+                    yield other, sure
             for other in self._between(filed, fact.onset_us - joins_us, fact.onset_us - lag_us - 1):
                 stands = other.end_us is None or other.end_us >= fact.onset_us
                 if stands and type_.group_of[other.id].incident:
                     yield other, sure
 
-    def _lag_us(self, type_: _Type, fact: Fact) -> int:
-        """The type's lag, or less where anchors come by chance so often that it would link them all."""
+    def _spans_us(self, type_: _Type, fact: Fact) -> tuple[int, int]:
+        """The type's lag and `joins_for`, or less where anchors come by chance so often that they would link all."""
         near = type_.decl.together.near
         an_hour = sum(
-            self.background.rate(what, fact.onset_us)
+            self.background.rate(what, fact.onset_us - SETTLED_US)
             * self.background.within(what, near, fact.place, self.world)
             for evidence in type_.decl.evidence
             if evidence.anchor
             for what in self._whats(type_, evidence)
         )
-        return type_.lag_us if not an_hour else min(type_.lag_us, round(CROWD / an_hour * HOUR_US))
+        lag_us, joins_us = type_.lag_us, round(type_.decl.joins_for * SECOND_US)
+        if not an_hour:
+            return lag_us, joins_us
+        return min(lag_us, round(CROWD / an_hour * HOUR_US)), min(
+            joins_us, round(JOINING / an_hour * HOUR_US)
+        )
 
     def _waiting_others(self, type_: _Type, anchor: Fact) -> Iterator[tuple[Fact, Evidence]]:
         """Facts that came before their anchor did."""
@@ -311,7 +339,7 @@ class Correlator:
             if evidence.near is None or evidence.lag is None:
                 continue
             low, high = (round(lag * SECOND_US) for lag in evidence.lag)
-            for key in type_.keys.ask(evidence.near, anchor.place):
+            for key in ask(evidence.near, anchor.place):
                 for other in self._between(type_.others[key], anchor.onset_us + low, anchor.onset_us + high):
                     if type_.evidence_of[other.id] is evidence and related(
                         evidence.near, other.place, anchor.place, self.world, other.onset_us
@@ -354,16 +382,14 @@ class Correlator:
         return groups
 
     def _file(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        filed = type_.anchors if evidence.anchor else type_.others
-        for key in type_.keys.file(fact.place):
-            bisect.insort(filed[key], (fact.onset_us, fact.id))
+        for filed in _files(type_, fact, evidence):
+            bisect.insort(filed, (fact.onset_us, fact.id))
 
     def _unfile(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        filed = type_.anchors if evidence.anchor else type_.others
-        for key in type_.keys.file(fact.place):
-            place = bisect.bisect_left(filed[key], (fact.onset_us, fact.id))
-            if place < len(filed[key]) and filed[key][place] == (fact.onset_us, fact.id):
-                del filed[key][place]
+        for filed in _files(type_, fact, evidence):
+            place = bisect.bisect_left(filed, (fact.onset_us, fact.id))
+            if place < len(filed) and filed[place] == (fact.onset_us, fact.id):
+                del filed[place]
 
     def opens(self, group: Group) -> bool:
         """Whether a group weighs enough to be an incident, and is no coincidence."""
@@ -385,6 +411,7 @@ class Correlator:
         first = min((facts[id_] for id_ in group.anchors), key=lambda fact: (fact.onset_us, fact.id))
         last_us = max(facts[id_].onset_us for id_ in group.members)
         span_us = max(facts[id_].onset_us for id_ in group.anchors) - first.onset_us
+        spread_m = max(facts[id_].place.metres_to(first.place) for id_ in group.anchors)
         own: dict[str, int] = defaultdict(int)
         speakers: dict[str, set[str]] = defaultdict(set)
         for id_, key in group.members.items():
@@ -397,11 +424,18 @@ class Correlator:
                 continue
             near = evidence.near or type_.decl.together.near
             low, high = evidence.lag or (0.0, 0.0)
-            hours = (high - low) / 3600 if evidence.lag else max(span_us, LEAST_SPAN_US) / HOUR_US
+            hours = (
+                (high - low) / 3600 + span_us / HOUR_US
+                if evidence.lag
+                else max(span_us, LEAST_SPAN_US) / HOUR_US
+            )
+            apart_m = spread_m if evidence.near else max(0.0, spread_m - near.reach_m)
             expected = 0.0
             for what in self._whats(type_, evidence):
                 rate = self.background.rate(what, last_us, own[what])
-                expected += rate * hours * self.background.within(what, near, first.place, self.world)
+                expected += (
+                    rate * hours * self.background.within(what, near, first.place, self.world, apart_m)
+                )
                 if evidence.anchor:
                     chance += rate * self.background.everywhere(what)
             n = len(speakers[evidence.key])
@@ -439,9 +473,20 @@ class Correlator:
         return Score({key: weight for key, weight in parts.items() if weight})
 
 
-def _keys(decl: IncidentType) -> Keys:
-    nears = [decl.together.near, *(evidence.near for evidence in decl.evidence if evidence.near)]
-    return Keys(frozenset(same for near in nears for same in near.same), max(near.reach_m for near in nears))
+def _type(decl: IncidentType) -> _Type:
+    nears = {evidence.key: evidence.near for evidence in decl.evidence if evidence.near}
+    return _Type(
+        decl,
+        Keys.of(decl.together.near, *nears.values()),
+        {key: Keys.of(near) for key, near in nears.items()},
+    )
+
+
+def _files(type_: _Type, fact: Fact, evidence: Evidence) -> Iterator[list[tuple[int, str]]]:
+    """The lists that a fact is filed in."""
+    if evidence.anchor:
+        return (type_.anchors[key] for key in type_.keys.file(fact.place))
+    return (type_.others[key] for key in type_.others_keys[evidence.key].file(fact.place))
 
 
 def _larger(one: Group, other: Group) -> tuple[Group, Group]:

@@ -12,6 +12,7 @@ from events.correlate import Correlator, Fact, Group
 class Found:
     """An incident at the end of a run: when it was opened, by event time of the fact that opened it."""
 
+    name: str
     type: str
     facts: frozenset[str]
     opened_us: int
@@ -28,7 +29,7 @@ def correlate(correlator: Correlator, facts: Iterable[Fact]) -> list[Found]:
                 group.incident = f"{group.type}/{fact.id}"
                 opened[id(group)] = (group, fact.onset_us)
     return [
-        Found(group.type, frozenset(group.members), at_us)
+        Found(group.incident, group.type, frozenset(group.members), at_us)
         for group, at_us in opened.values()
         if group.into is None and group.anchors
     ]

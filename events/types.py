@@ -34,7 +34,7 @@ Sameness = Literal["device", "asset", "zone", "area", "city"]
 class Near(Declared):
     """How two places may belong together; one that holds suffices."""
 
-    same: list[Sameness] = []
+    same: tuple[Sameness, ...] = ()
     #: Metres as the crow flies.
     within_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
     #: Metres along the pipes, when both are on one network.

@@ -212,7 +212,7 @@ class Product:
     def _open(self, group: Group, now_us: int) -> None:
         correlator = self.engine.correlator
         type_ = correlator.types[group.type]
-        if correlator.score(group).total < type_.open:
+        if not correlator.opens(group):
             return
         first = min((correlator.facts[each] for each in group.anchors), key=lambda f: (f.onset_us, f.id))
         id_ = incident_id(group.type, first.id)

@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": "plan.plan",
     "simulate": "simulate.simulate",
     "score": "score.score",
+    "bench": "bench.bench",
+    "backfill": "backfill.backfill",
 }
 
 

@@ -18,8 +18,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from core.actor import Actor
 from core.clock import SECOND_US, Clock, to_datetime
-from core.db import Database
-from core.errors import CityOpsError, NotSignedIn
+from core.db import AWAY, Database
+from core.errors import CityOpsError, NotSignedIn, Unavailable
 from core.sql import Queries
 
 QUERIES = Queries.of(__file__)
@@ -31,6 +31,8 @@ TRIES_PER_SOURCE = 50
 TRIES_WINDOW_S = 15 * 60.0
 #: A password check costs some 100 ms of a core: more at once would only make a flood of them cheaper.
 CHECKS_AT_ONCE = 2
+#: A gateway that signs in waits so long for the database.
+PATIENCE_S = 2.0
 
 
 class TooManyTries(CityOpsError):
@@ -67,6 +69,7 @@ class Auth:
     _hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
     _known: dict[bytes, tuple[float, Actor]] = field(default_factory=dict)
+    _gateways: dict[str, str] = field(default_factory=dict)
 
     async def sign_in(self, account: str, password: str, source: str) -> Actor:
         """The user of a right password. Raises `NotSignedIn` without saying what was wrong, or `TooManyTries`."""
@@ -148,11 +151,24 @@ class Auth:
         await self.database.execute(QUERIES["end_session"], token_hash=digest(token))
 
     async def gateway_of(self, gateway: str, secret: str) -> str | None:
-        """The gateway's id when the secret is its own."""
-        row = await self.database.fetch_one(QUERIES["gateway_secret"], id=gateway)
-        if row is None or not row["secret_hash"]:
+        """The gateway's id when the secret is its own.
+
+        While the database is away those who were known before are let in as they were: their data can be spooled.
+        Raises `Unavailable` for the others.
+        """
+        asking = self.database.fetch_one(QUERIES["gateway_secret"], id=gateway)
+        try:
+            row = await asyncio.wait_for(asking, PATIENCE_S)
+        except (*AWAY, TimeoutError):
+            if gateway not in self._gateways:
+                raise Unavailable("error.database_away") from None
+        else:
+            self._gateways[gateway] = row["secret_hash"] if row else ""
+        known = self._gateways[gateway]
+        if not known:
+            del self._gateways[gateway]  # names that somebody invents are not kept
             return None
-        return gateway if hmac.compare_digest(row["secret_hash"], secret_hash(secret)) else None
+        return gateway if hmac.compare_digest(known, secret_hash(secret)) else None
 
     async def put_user(
         self, user: str, name: str, password: str, roles: list[str], *,

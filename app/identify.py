@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +17,7 @@ from app.auth import Auth
 from app.policy import OPEN, Paths
 from core.access import Policy
 from core.actor import NOBODY, Actor
+from core.errors import NotSignedIn
 
 COOKIE = "cityops_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -30,6 +31,14 @@ def cookie_of(headers: Headers) -> str:
     except CookieError:
         return ""
     return jar[COOKIE].value if COOKIE in jar else ""
+
+
+def ticket_of(scope: Scope) -> str:
+    """`?ticket=` of a WebSocket; plain requests take none, where addresses end up in logs."""
+    if scope["type"] != "websocket":
+        return ""
+    asked: bytes = scope.get("query_string", b"")
+    return parse_qs(asked.decode("latin-1")).get("ticket", [""])[0]
 
 
 @dataclass(slots=True)
@@ -47,7 +56,7 @@ class Identify:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        actor, by_cookie = await self._actor(headers)
+        actor, by_cookie = await self._actor(headers, ticket_of(scope))
         scope.setdefault("state", {})["actor"] = actor
         refused = self._refusal(scope, headers, actor, by_cookie=by_cookie)
         if refused is None:
@@ -57,14 +66,23 @@ class Identify:
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
 
-    async def _actor(self, headers: Headers) -> tuple[Actor, bool]:
+    async def _actor(self, headers: Headers, ticket: str = "") -> tuple[Actor, bool]:
         kind, _, credentials = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return await self.auth.actor_of(credentials.strip()) or NOBODY, False
         if kind.lower() == "basic":
             return await self._gateway(credentials), False
+        if ticket:
+            return await self._of_ticket(ticket), False
         token = cookie_of(headers)
         return (await self.auth.actor_of(token) or NOBODY, True) if token else (NOBODY, False)
+
+    async def _of_ticket(self, ticket: str) -> Actor:
+        """A ticket opens one WebSocket; it is used up by that."""
+        try:
+            return (await self.auth.use_once(ticket, "ticket"))[0]
+        except NotSignedIn:
+            return NOBODY
 
     async def _gateway(self, credentials: str) -> Actor:
         """Gateways that push over HTTP sign in with their id and secret."""

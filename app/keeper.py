@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.changes import Feed
-from core.db import Database, connect
+from core.db import AWAY, Database, connect
 from iot import registry_store
 from iot.aggregate import Aggregates
 from iot.health import Health
@@ -41,11 +41,18 @@ class Keeper:
     async def follow_registry(self) -> None:
         """Load the registry anew when somebody changed it, and tell everybody who holds a snapshot."""
         assert self._feed is not None
+        news = False
         async for group in self._feed.follow():
-            if any(change.topic == "registry" for change in group):
+            news = news or any(change.topic == "registry" for change in group)
+            if not news:
+                continue
+            try:
                 self._registry = await registry_store.load(self.database, self.catalogue, self.registry)
-                for take in self.changed:
-                    take(self._registry)
+            except AWAY:
+                continue  # the next group, empty or not, is less than a second away
+            news = False
+            for take in self.changed:
+                take(self._registry)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from datetime import date
 from app.declared import Declared
 from core.clock import Clock
 from core.db import Database
+from dashboard import wall
 from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today
 from dashboard.screens import Screens
 from dashboard.vitals.clerk import Clerk
@@ -15,6 +16,7 @@ from dashboard.vitals.show import VitalSource
 from dashboard.vitals.usual import Local
 from dispatch.limits import statutory
 from events.views import EventViews
+from gis.sample import area_names
 from iot.registry import Registry
 
 #: A demonstration counts its own; a real city counts what is real.
@@ -36,7 +38,7 @@ def day_type(day: date) -> str:
 
 
 def views_of(declared: Declared, database: Database) -> EventViews:
-    return EventViews(database, declared.texts, declared.settings.zone)
+    return EventViews(database, declared.texts, declared.settings.zone, area_names())
 
 
 def clerk_of(declared: Declared, database: Database, clock: Clock, registry: Registry) -> Clerk:
@@ -51,6 +53,7 @@ def screens_of(declared: Declared, database: Database, clock: Clock, registry: R
     """What pages show, in the web process."""
     settings = declared.settings
     views = views_of(declared, database)
+    signs = VitalSource(declared.vitals, database, clock, local_of(declared), declared.texts)
     return Screens(
         database=database,
         clock=clock,
@@ -63,26 +66,26 @@ def screens_of(declared: Declared, database: Database, clock: Clock, registry: R
             "cases": Cases(database, clock),
             "orders": Orders(database, clock),
             "crews": Crews(database),
-            "vitals": VitalSource(declared.vitals, database, clock, local_of(declared), declared.texts),
+            "vitals": signs,
         },
         facts=Today(views, clock, settings.zone),
         setup=setup_of(declared),
         allowed_origins=settings.web.allowed_origins,
+        vitals=signs,
     )
 
 
 def setup_of(declared: Declared) -> dict[str, object]:
-    """The city, its time zone and its base map."""
+    """The city, its time zone, its base map, and what `dashboard/wall.yaml` declares."""
     city = declared.settings.city
-    return {
-        "city": {"zh": city.name_zh, "en": city.name_en},
-        "timezone": city.timezone,
-        "map": {
-            "style": f"/api/v1/map/style.json?scale={SCALE}&pitch={PITCH}",
-            "bounds": BOUNDS,
-            "pitch": PITCH,
-            "bearing": BEARING,
-            "name": "© OpenStreetMap",
-            "date": BASEMAP_DATE,
-        },
+    base_map = {
+        "style": f"/api/v1/map/style.json?scale={SCALE}&pitch={PITCH}",
+        "bounds": BOUNDS,
+        "pitch": PITCH,
+        "bearing": BEARING,
+        "name": "© OpenStreetMap",
+        "date": BASEMAP_DATE,
     }
+    names = {"zh": city.name_zh, "en": city.name_en}
+    told = wall.setup(wall.load(), city=names, timezone=city.timezone, base_map=base_map)
+    return {**told, "areas": area_names()}

@@ -65,11 +65,8 @@ def port_free(host: str, port: int) -> bool:
 
 def check_ports(settings: Settings) -> None:
     """Raises `PortTaken` naming the key to change. Roles of a supervisor that was killed get time to go."""
-    wanted = [("web.port", settings.web.bind, settings.web.port)]
-    if settings.mqtt.mode == "embedded":
-        wanted.append(("mqtt.port", settings.mqtt.bind, settings.mqtt.port))
     end = time.monotonic() + PORT_PATIENCE_S
-    for key, host, port in wanted:
+    for key, host, port in settings.listening:
         while not port_free(host, port):
             if time.monotonic() > end:
                 raise PortTaken(key=key, port=port)

@@ -13,6 +13,7 @@ from app.auth import Auth
 from app.declared import Declared
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
+from app.screens import views_of
 from app.worker import actions_of, links_of
 from core.actor import Actor
 from core.clock import Clock
@@ -25,7 +26,6 @@ from dashboard.api import mount_files
 from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
-from events.views import EventViews
 from gis import api as gis_api
 from gis.views import CityMap
 from ingest import http as telemetry
@@ -85,16 +85,16 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     )
     for router in (
         iot_api.router(sources),
-        telemetry.router(parts.intake, declared.texts),
+        telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gis_api.router(
             parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),
     ):
         app.include_router(router, prefix="/api/v1")
-    views = EventViews(parts.database, declared.texts, declared.settings.zone)
+    views = views_of(declared, parts.database)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
-    app.include_router(pages.router(declared.texts))
+    app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)
     actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
     app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))

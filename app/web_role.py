@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import psycopg
 import uvicorn
+from fastapi import FastAPI
 
 from app.declared import Declared
+from app.doors import Assembling, decoders_of, lasting, mappers_of
 from app.keeper import Follower, Keeper
 from app.screens import screens_of
 from app.web import Parts, build
@@ -23,7 +25,6 @@ from core.role import Heartbeat
 from dashboard.screens import Screens
 from gis.city import sample_city
 from gis.views import CityMap
-from ingest.assemble import Assembler
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
@@ -43,34 +44,43 @@ class Web:
         settings = declared.settings
         self.database = Database(dsn, settings.database.pool)
         self.keeper = Keeper(self.database, declared.catalogue)
+        self.follower = Follower(dsn, self.keeper)
+        self.intake = Intake(settings.ingest.queue_readings)
         self.spool = Spool(settings.data / "spool" / "web", settings.ingest.spool_bytes)
 
-    async def run(self) -> None:
+    async def open(self) -> FastAPI:
+        """Connect, and make the application; `run` serves it and keeps it fresh."""
         await self.database.open()
         await self.keeper.start()
-        follower = Follower(self.dsn, self.keeper)
-        await follower.start()
-        intake = Intake(self.declared.settings.ingest.queue_readings)
-        pipeline = self._pipeline(intake)
+        await self.follower.start()
+        self.pipeline = self._pipeline()
+        self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
+        self.keeper.changed.append(self.screens.use)
         city_map = CityMap(sample_city, self.declared.settings.data / "tiles")
-        screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
-        self.keeper.changed.append(screens.use)
-        app = await build(
-            Parts(self.declared, self.database, self.clock, self.keeper, follower, intake, city_map, screens)
-        )
-        server = Server(self._config(app))
+        return await build(
+            Parts(
+                self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, city_map,
+                self.screens,
+            )
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        await self.pipeline.store.close()
+        self.spool.close()
+        await self.database.close()
+
+    async def run(self) -> None:
+        server = Server(self._config(await self.open()))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(pipeline.run())
-                tasks.create_task(self.keeper.follow_registry())
-                tasks.create_task(follower.follow())
+                tasks.create_task(self.pipeline.run())
+                tasks.create_task(lasting(self.keeper.follow_registry, "registry"))
+                tasks.create_task(self.follower.follow())
                 tasks.create_task(self._heartbeat().beat_for_ever())
-                tasks.create_task(self._screens(screens))
+                tasks.create_task(self._screens(self.screens))
                 tasks.create_task(server.serve_until_cancelled())
         finally:
-            await pipeline.store.close()
-            self.spool.close()
-            await self.database.close()
+            await self.close()
 
     async def _screens(self, screens: Screens) -> None:
         """The live topics; after any loss of the database read anew, and said so on every screen meanwhile."""
@@ -81,14 +91,15 @@ class Web:
                 logger("app").warning("screens wait for the database", error=str(away.exceptions[0]).strip())
             await asyncio.sleep(1.0)
 
-    def _pipeline(self, intake: Intake) -> Pipeline:
+    def _pipeline(self) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
-        limits = limits_of(self.declared)
-        table = ReadingsTable(self.declared.settings.store.partition)
+        settings = self.declared.settings
+        assembling = Assembling(limits_of(self.declared), decoders_of(mappers_of(settings)))
+        table = ReadingsTable(settings.store.partition)
         store = Store(self.dsn, table, self.run_id, "web")
-        assembler = Assembler(self.keeper.registry, limits)
-        pipeline = Pipeline(intake, store, assembler, self.spool, self.clock, self.metrics)
-        self.keeper.changed.append(lambda registry: pipeline.use(Assembler(registry, limits)))
+        first = assembling(self.keeper.registry)
+        pipeline = Pipeline(self.intake, store, first, self.spool, self.clock, self.metrics)
+        self.keeper.changed.append(lambda registry: pipeline.use(assembling(registry)))
         return pipeline
 
     def _config(self, app: object) -> uvicorn.Config:

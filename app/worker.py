@@ -7,21 +7,20 @@ away is no failure: every task waits for it, and the pipeline goes to the spool.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import numpy as np
-import psycopg
 
 from app.auth import Auth
 from app.declared import Declared
+from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import Pipes
 from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
 from core.clock import SECOND_US, Clock, to_datetime
-from core.db import Connection, Database, connect
-from core.errors import Unavailable
+from core.db import AWAY, Connection, Database, connect
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
@@ -39,9 +38,7 @@ from events.feed import Around, EngineFeed, Timing
 from events.place import World
 from gis.city import City, sample_city
 from gis.views import CityMap
-from ingest.assemble import Assembler, Limits
-from ingest.broker import BrokerLink, BrokerSettings
-from ingest.endpoint import Endpoint, EndpointLimits
+from ingest.assemble import Limits
 from ingest.intake import BatchSize, Intake
 from ingest.mqtt import Message
 from ingest.pipeline import News, Pipeline
@@ -74,9 +71,10 @@ class Worker(News):
         self.keeper = Keeper(self.database, declared.catalogue)
         self.table = ReadingsTable(settings.store.partition)
         self.feeds: list[BatchFeed] = []
-        self.endpoint: Endpoint | None = None
-        self.link: BrokerLink | None = None
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
+        size = BatchSize(rows=settings.ingest.batch_rows)
+        self.intake = Intake(settings.ingest.queue_readings, batch=size)
+        self.doors = Doors(settings, self.intake, clock, self.metrics, self._known)
         timing = Timing(
             round(settings.engine.snapshot_every * SECOND_US),
             round(settings.engine.incident_linger * SECOND_US),
@@ -88,6 +86,7 @@ class Worker(News):
         self.city = city = CityMap(sample_city, settings.data / "tiles")
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.desk = Desk(dsn, actions, clock, self.metrics)
+        self.doors.replied = self.desk.hear
         rng = np.random.default_rng()
         self.outbox = Outbox(dsn, self._channels(), clock, rng, self.metrics)
 
@@ -95,6 +94,7 @@ class Worker(News):
         await self.database.open()
         async with await connect(self.dsn) as connection:
             await self.table.prepare(connection, self.declared.settings.database.timescale)
+        await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
         around = World(Pipes(await asyncio.to_thread(lambda: self.city.city)))
         self.engine.use(self.declared.model, registry, around)
@@ -104,48 +104,34 @@ class Worker(News):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(pipeline.run())
-                tasks.create_task(self.keeper.follow_registry())
                 tasks.create_task(self._aggregate(aggregates))
-                tasks.create_task(self.engine.run())
-                tasks.create_task(self.desk.run())
-                tasks.create_task(self.outbox.run())
-                tasks.create_task(self._vitals())
-                tasks.create_task(self._tidy())
-                tasks.create_task(self.bell.run())
-                tasks.create_task(self._heartbeat().beat_for_ever())
-                if self.link is not None:
-                    tasks.create_task(self.link.run())
-                if self.endpoint is not None:
-                    mqtt = self.declared.settings.mqtt
-                    await self.endpoint.start(mqtt.bind, mqtt.port)
+                for name, run in self._waiting_for_the_database():
+                    tasks.create_task(lasting(run, name))
+                tasks.create_task(self.doors.run())
+                await self.doors.open()
         finally:
-            if self.endpoint is not None:
-                await self.endpoint.stop()
+            await self.doors.close()
             await pipeline.store.close()
             self.spool.close()
             await self.database.close()
 
+    def _waiting_for_the_database(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What stands still while the database is away; nothing of it may take the ingest with it."""
+        return [
+            ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
+            ("heartbeat", self._heartbeat().beat_for_ever),
+        ]  # fmt: skip
+
     # -- ingest --------------------------------------------------------------------------------------------
 
     def _ingest(self) -> Pipeline:
-        """Where readings come in: our own endpoint or a broker, one intake, one pipeline."""
-        settings = self.declared.settings
-        intake = Intake(
-            settings.ingest.queue_readings,
-            batch=BatchSize(frames=settings.ingest.batch_rows, rows=settings.ingest.batch_rows),
-        )
-        if settings.mqtt.mode == "external":
-            self.link = BrokerLink(broker_settings(self.declared), intake, self.clock, self.metrics)
-        else:
-            limits = EndpointLimits(
-                packet_bytes=settings.mqtt.max_packet_bytes, in_flight=settings.mqtt.receive_maximum
-            )
-            self.endpoint = Endpoint(intake, self._known, self.clock, self.metrics, limits=limits)
+        """One intake behind all doors, one pipeline."""
         store = Store(self.dsn, self.table, self.run_id, "worker")
-        limits_of_time = limits_of(self.declared)
-        assembler = Assembler(self.keeper.registry, limits_of_time)
-        pipeline = Pipeline(intake, store, assembler, self.spool, self.clock, self.metrics, self)
-        self.keeper.changed.append(lambda registry: pipeline.use(Assembler(registry, limits_of_time)))
+        assembling = Assembling(limits_of(self.declared), self.doors.decoders())
+        first = assembling(self.keeper.registry)
+        pipeline = Pipeline(self.intake, store, first, self.spool, self.clock, self.metrics, self)
+        self.keeper.changed.append(lambda registry: pipeline.use(assembling(registry)))
         return pipeline
 
     async def _known(self, name: str, password: bytes) -> str | None:
@@ -160,15 +146,7 @@ class Worker(News):
 
     def refused(self, gateway: str, notice: bytes) -> None:
         """Tell a gateway what of its data was refused and why."""
-        message = Message(f"refused/{gateway}", notice, 1)
-        if self.endpoint is not None:
-            self.endpoint.publish(message)
-        elif self.link is not None:
-            self.link.publish(message)
-
-    def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002
-        """A gateway answered a command of ours."""
-        self.desk.hear(gateway, payload)
+        self.doors.publish(Message(f"refused/{gateway}", notice, 1))
 
     # -- ways out --------------------------------------------------------------------------------------------
 
@@ -180,10 +158,7 @@ class Worker(News):
 
     def _down(self, topic: str, payload: bytes) -> bool:
         """Publish to a gateway; False when it is not there to hear."""
-        message = Message(topic, payload, 1)
-        if self.endpoint is not None:
-            return self.endpoint.publish(message) > 0
-        return self.link is not None and self.link.publish(message)
+        return self.doors.publish(Message(topic, payload, 1))
 
     # -- what follows the log, and keeps order ----------------------------------------------------------------
 
@@ -200,7 +175,7 @@ class Worker(News):
                         await self._follow(feed, aggregates, connection)
                     finally:
                         self.feeds.remove(feed)
-            except psycopg.OperationalError as away:
+            except AWAY as away:
                 self.log.warning("aggregates wait for the database", error=str(away).strip())
                 await asyncio.sleep(1.0)
                 fresh = Aggregates(self.keeper.registry)
@@ -230,7 +205,7 @@ class Worker(News):
                 finally:
                     self.feeds.remove(feed)
                     self.keeper.changed.remove(clerk.use)
-            except (psycopg.OperationalError, Unavailable) as away:
+            except AWAY as away:
                 self.log.warning("vital signs wait for the database", error=str(away).strip())
                 await asyncio.sleep(1.0)
 
@@ -246,7 +221,7 @@ class Worker(News):
                     before = to_datetime(now - round(settings.store.keep_batch_log * SECOND_US))
                     await connection.execute(readings.QUERIES["prune_batches"], {"before": before})
                 await changes.prune(self.database, self.clock)
-            except psycopg.OperationalError:
+            except AWAY:
                 self.log.warning("tidying waits for the database")
             await asyncio.sleep(TIDY_S)
 
@@ -283,11 +258,3 @@ def links_of(declared: Declared) -> Links | None:
 def limits_of(declared: Declared) -> Limits:
     ingest = declared.settings.ingest
     return Limits(ingest.late_after, ingest.future_after, ingest.refuse_future, ingest.refuse_older)
-
-
-def broker_settings(declared: Declared) -> BrokerSettings:
-    mqtt = declared.settings.mqtt
-    return BrokerSettings(
-        mqtt.host, mqtt.port, mqtt.client_id, mqtt.username, mqtt.password.get_secret_value(),
-        receive_maximum=mqtt.receive_maximum, packet_bytes=mqtt.max_packet_bytes,
-    )  # fmt: skip

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from core.clock import Clock, to_datetime, to_us
-from core.db import Database, Lock, connect
+from core.db import AWAY, Database, Lock, connect
 from core.sql import Queries
 
 QUERIES = Queries.of(__file__)
@@ -66,7 +66,7 @@ class Bell:
             self._rung.clear()
             try:
                 await self._database.execute(b"SELECT pg_notify('cityops', '')")
-            except psycopg.Error:
+            except AWAY:
                 await asyncio.sleep(POLL_S)  # readers poll; the wake-up is not needed for correctness
             await asyncio.sleep(NOTIFY_GAP_S)
 
@@ -100,7 +100,7 @@ class Feed:
             while True:
                 try:
                     yield await self.read()
-                except psycopg.OperationalError:
+                except AWAY:
                     await asyncio.sleep(POLL_S)
                     continue
                 try:

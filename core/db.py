@@ -28,6 +28,8 @@ class Lock(IntEnum):
 
 Connection = AsyncConnection[TupleRow]
 DictConnection = AsyncConnection[DictRow]
+#: The database cannot be had just now: whoever lives on waits and asks again.
+AWAY = (psycopg.OperationalError, Unavailable)
 
 #: Options of every session: times are UTC, and an abandoned transaction cannot stall the rest for ever.
 OPTIONS = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"

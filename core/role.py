@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from core.clock import Clock, to_datetime
 from core.db import Database
+from core.errors import Unavailable
 from core.metrics import Metrics
 from core.sql import Queries
 
@@ -43,6 +44,6 @@ class Heartbeat:
                     now=to_datetime(self.clock.now_us()),
                     detail=Jsonb({**self.detail(), "metrics": self.metrics.snapshot()}),
                 )  # fmt: skip
-            except psycopg.Error:
+            except (psycopg.Error, Unavailable):
                 pass  # the database is away: the writer and the status page say so
             await asyncio.sleep(BEAT_S)

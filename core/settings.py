@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from core import yamlfile
-from core.schema import Declared, Key, Span
+from core.payload import PayloadMapping
+from core.schema import Declared, Key, Span, WireId
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -71,6 +72,34 @@ class MqttSettings(Declared):
     client_id: str = "cityops-worker"
     max_packet_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
     receive_maximum: Annotated[int, Field(ge=20, le=65_535)] = 2000
+    messages_per_s: Annotated[float, Field(ge=0)] = 0.0
+    bytes_per_s: Annotated[float, Field(ge=0)] = 0.0
+    tls_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+    shared: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = ""
+
+    @model_validator(mode="after")
+    def _tls(self) -> MqttSettings:
+        if self.tls_port and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls_port needs tls_certificate and tls_key")
+        return self
+
+
+class TcpSettings(Declared):
+    """Ports of the field protocols; 0 = closed. Their devices stand under the gateway of the protocol's name."""
+
+    bind: str = "127.0.0.1"
+    hj212: Annotated[int, Field(ge=0, le=65_535)] = 0
+    gbt26875: Annotated[int, Field(ge=0, le=65_535)] = 0
+    sl651: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Protocol → port, of those that are open."""
+        found = {"hj212": self.hj212, "gbt26875": self.gbt26875, "sl651": self.sl651}
+        return {name: port for name, port in found.items() if port}
 
 
 class WebSettings(Declared):
@@ -81,6 +110,21 @@ class WebSettings(Declared):
     allowed_origins: list[str] = []
 
 
+class Push(Declared):
+    """A platform that posts what its devices said to `/api/v1/push/<name>`; `check` is how it proves that it is it.
+
+    token   `?token=` of the address, or a bearer token: CTWing and IoTDA, whose pushes carry no signature
+    onenet  OneNET's nonce and signature with the token of its configuration page
+    hmac    header `X-Signature`: hexadecimal HMAC-SHA256 of the body
+    """
+
+    name: Key
+    gateway: WireId
+    mapping: Key
+    check: Literal["token", "onenet", "hmac"]
+    secret: Annotated[SecretStr, Field(min_length=16)]
+
+
 class IngestSettings(Declared):
     batch_rows: Annotated[int, Field(ge=100, le=100_000)] = 20_000
     late_after: Span = 600.0
@@ -89,6 +133,21 @@ class IngestSettings(Declared):
     refuse_older: Span = 30 * 86_400.0
     spool_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     queue_readings: Annotated[int, Field(ge=1000)] = 200_000
+    mappings: list[PayloadMapping] = []
+    pushes: list[Push] = []
+
+    @model_validator(mode="after")
+    def _pushes(self) -> IngestSettings:
+        for key, names in (
+            ("mappings", [m.name for m in self.mappings]),
+            ("pushes", [p.name for p in self.pushes]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {key} have one name")
+        strange = {push.mapping for push in self.pushes} - {mapping.name for mapping in self.mappings}
+        if strange:
+            raise ValueError(f"no mapping is named {', '.join(sorted(strange))}")
+        return self
 
 
 class StoreSettings(Declared):
@@ -169,6 +228,7 @@ class Settings(Declared):
     paths: Paths = Paths()
     database: DatabaseSettings = DatabaseSettings()
     mqtt: MqttSettings = MqttSettings()
+    tcp: TcpSettings = TcpSettings()
     web: WebSettings = WebSettings()
     ingest: IngestSettings = IngestSettings()
     store: StoreSettings = StoreSettings()
@@ -182,9 +242,22 @@ class Settings(Declared):
 
     @model_validator(mode="after")
     def _ports(self) -> Settings:
-        if self.mqtt.mode == "embedded" and self.mqtt.port == self.web.port:
-            raise ValueError(f"mqtt.port and web.port are both {self.web.port}; they must differ")
+        taken: dict[int, str] = {}
+        for key, _, port in self.listening:
+            if port in taken:
+                raise ValueError(f"{key} and {taken[port]} are both {port}; they must differ")
+            taken[port] = key
         return self
+
+    @property
+    def listening(self) -> list[tuple[str, str, int]]:
+        """(key, address, port) of all that the roles listen on."""
+        found = [("web.port", self.web.bind, self.web.port)]
+        if self.mqtt.mode == "embedded":
+            found.append(("mqtt.port", self.mqtt.bind, self.mqtt.port))
+            if self.mqtt.tls_port:
+                found.append(("mqtt.tls_port", self.mqtt.bind, self.mqtt.tls_port))
+        return found + [(f"tcp.{name}", self.tcp.bind, port) for name, port in self.tcp.ports.items()]
 
     @property
     def data(self) -> Path:

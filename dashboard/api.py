@@ -69,6 +69,13 @@ def _setup_routes(routes: APIRouter, screens: Screens) -> None:
         """What the wall must know before it draws: the city, its time zone, the base map."""
         return Json(screens.setup)
 
+    @routes.get("/console")
+    async def console(actor: Annotated[Actor, Depends(Allow("screen.console"))]) -> Response:
+        """What the console must know before it draws: what the wall is told, and what this person may do."""
+        policy = screens.policy
+        may = sorted(action for action in {*policy.allowed, *policy.own} if policy.may_ask(actor, action))
+        return Json({**screens.setup, "may": may})
+
     @routes.get("/map/devices")
     async def devices(_: Annotated[Actor, Depends(Allow("map.read"))]) -> Response:
         """All devices as columns for the map; `id` is the number that frames of points carry."""

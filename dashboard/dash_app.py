@@ -13,7 +13,8 @@ from pathlib import Path
 import dash
 from dash import Dash
 from dash.development.base_component import Component
-from fastapi import FastAPI
+from dash.exceptions import DependencyException
+from fastapi import FastAPI, Request, Response
 
 from core.text import Texts
 from dashboard import wall
@@ -23,7 +24,7 @@ STYLES = ("fonts.css", "theme.css", "base.css", "wall/wall.css")
 
 #: Dash callback id → the policy action that whoever triggers it needs. Anything else is refused by a test.
 CALLBACKS: Mapping[str, str] = {
-    "..._pages_content.children..._pages_store.data...": "screen.open",
+    ".._pages_content.children..._pages_store.data..": "screen.open",
     "_pages_dummy.children": "screen.open",
 }
 
@@ -71,7 +72,13 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
     app.layout = dash.page_container
     # Dash would open a socket of its own on every page (plotly/dash #3939); live data comes by dashboard/feed.py
     app.backend.websocket_capability = False
+    server.add_exception_handler(DependencyException, _no_such_file)
     return app
+
+
+async def _no_such_file(_request: Request, _wrong: Exception) -> Response:
+    """Dash raises at an unknown component package; that is nobody's failure but who asks."""
+    return Response(status_code=404)
 
 
 async def warm(app: Dash) -> None:

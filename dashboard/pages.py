@@ -1,9 +1,13 @@
-"""Pages that are no Dash pages: the responder's, which must be small and work on a phone over a bad link."""
+"""Pages that are no Dash pages: the responder's, which must be small and work on a phone over a bad link, and the
+console's, which draws itself so often that React between it and its rows would only cost.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
-from starlette.responses import HTMLResponse
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from core.http import Allow, Lang
 from core.text import Texts
@@ -15,9 +19,18 @@ RESPONDER = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><t
 </head><body><div id="responder"></div><script type="module" src="/assets/responder/app.mjs"></script></body></html>"""
 
 
-def router(texts: Texts) -> APIRouter:
-    """`/responder`, for whoever may open it; what it shows is decided by the API it asks."""
+CONSOLE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="/assets/icon.svg"><link rel="stylesheet" href="/assets/fonts.css">
+<link rel="stylesheet" href="/assets/theme.css"><link rel="stylesheet" href="/assets/base.css">
+<link rel="stylesheet" href="/assets/console/console.css">
+</head><body><div id="console"></div><script type="module" src="/assets/console/main.mjs"></script></body></html>"""
+
+
+def router(texts: Texts, language: str = "zh") -> APIRouter:
+    """Pages for whoever may open them; what they show is decided by the API that they ask."""
     routes = APIRouter()
+    _console(routes, texts, language)
 
     @routes.get("/responder", include_in_schema=False, dependencies=[Depends(Allow("screen.responder"))])
     async def responder(lang: Lang) -> HTMLResponse:
@@ -26,3 +39,22 @@ def router(texts: Texts) -> APIRouter:
         )
 
     return routes
+
+
+def _console(routes: APIRouter, texts: Texts, default: str) -> None:
+    @routes.get("/console", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))])
+    @routes.get(
+        "/console/{view:path}", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))]
+    )
+    async def console(request: Request) -> HTMLResponse:
+        """Every view has an address; the page itself finds out which one it is."""
+        asked = request.query_params.get("lang") or request.cookies.get("lang")
+        lang = asked if asked in ("zh", "en") else default
+        return HTMLResponse(
+            CONSOLE.format(lang="en" if lang == "en" else "zh-CN", title=texts("page.console", lang))
+        )
+
+    @routes.get("/incidents/{id_}", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))])
+    async def incident(id_: str) -> Response:
+        """The short address of an incident, for messages."""
+        return RedirectResponse(f"/console/incidents/{quote(id_, safe='')}", 303)

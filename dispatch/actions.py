@@ -6,7 +6,7 @@ accepted case, a finished one is a report of completion) happen in the same tran
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,6 +25,7 @@ from dispatch import cases, closure, due, notices, orders, recommend, store, vie
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
 from dispatch.city import City
 from dispatch.closure import Objection
+from dispatch.crews import Crew
 from dispatch.incident import Incident
 from dispatch.joints_source import Incidents, Readings
 from dispatch.limits import Limit
@@ -37,6 +38,14 @@ from dispatch.work import Work
 
 DESK = system("desk")
 SENSORS = system("sensors")
+#: Why a crew was recalled that went to another case: the desk looks for a new one, as after no other recall.
+REASSIGNED = "reassigned"
+#: What is left to do when the sensors of a case object, by its state.
+INSTEAD: Mapping[CaseState, list[str]] = {
+    CaseState.HANDLING: [CaseAction.APPLY],
+    CaseState.FED_BACK: [CaseAction.CHECK, CaseAction.FORCE_CLOSE],
+    CaseState.CHECKING: [CaseAction.CHECK, CaseAction.FORCE_CLOSE],
+}
 #: Readings this far before the work ended are looked at too, for "since when".
 LOOK_BACK_US = 600 * SECOND_US
 
@@ -58,11 +67,20 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a case's own sensors say. `watched` 0: none of them is named by the plan, a collector must look."""
+    """What a case's own sensors say. `watched` 0: none of them is named by the plan, a collector must look.
 
-    objections: tuple[Objection, ...]
-    waiting: tuple[str, ...]
-    watched: int
+    `standing`: points that no condition judges and whose own alert still stands. They do not refuse who reports the
+    work as finished, for an alert may take its time to end, but nothing closes over them.
+    """
+
+    objections: tuple[Objection, ...] = ()
+    waiting: tuple[str, ...] = ()
+    watched: int = 0
+    standing: tuple[Objection, ...] = ()
+
+    @property
+    def against_closing(self) -> tuple[Objection, ...]:
+        return (*self.objections, *self.standing)
 
 
 class CaseFields(Declared):
@@ -141,8 +159,10 @@ class Actions:
         if action == CaseAction.DECIDE and case.pending:
             row = self.city.require_approver(case, case.pending, actor)
             ask = replace(ask, approvals_needed=row.reviewers)
-        if action == CaseAction.CLOSE or (action == CaseAction.CHECK and ask.result == "pass"):
+        if case.state in cases.IN_CHECK and closes(action, ask):
             ask = await self._verified(work, case, ask, actor, asked.overrule)
+        if case.state == CaseState.HANDLING and action == CaseAction.FEED_BACK and case.part(department).lead:
+            ask = await self._completed(work, case, ask, actor, asked.overrule)
         await self.step_case(work, case, action, ask)
         await work.publish()
         return await views.case(connection, id_, now_us)
@@ -420,11 +440,17 @@ class Actions:
         self, work: Work, case: Case, task: str = "handle", exclude: frozenset[str] = frozenset()
     ) -> list[Candidate]:
         """Crews for a task of a case as they are now, ranked."""
-        need = self.need(case, task, exclude)
         on_list = await store.crews(work.connection, provenance=case.provenance)
+        return self.judge(
+            work, case, self.need(case, task, exclude), on_list, await self.blocked(work.connection)
+        )
+
+    def judge(
+        self, work: Work, case: Case, need: Need, on_list: Sequence[Crew], blocked: Sequence[Blocked]
+    ) -> list[Candidate]:
+        """These crews for a case, ranked, with the time that each needs on roads that are not blocked."""
         found = [crew for crew in on_list if crew.skills & need.skills]
         spots = [crew.whereabouts(work.now_us, self.rules.position_max_age) for crew in found]
-        blocked = await self.blocked(work.connection)
         seconds = self.travel.seconds([place for place, _ in spots], (case.lon, case.lat), blocked)
         ways = {
             crew.id: Way(travel_s, self.travel.network, age_s)
@@ -518,18 +544,21 @@ class Actions:
         """What the case's own sensors say now, or have said since a moment."""
         plan = self.plan(case)
         incident = await self.incidents.get(work.connection, case.incident) if case.incident else None
-        if plan is None or incident is None or not plan.decl.close.sensors:
-            return Verdict((), (), 0)
+        if incident is None:
+            return Verdict()
         since_us = work.now_us if from_us is None else from_us
         points = await self.readings.series(incident.points, since_us - LOOK_BACK_US, work.now_us)
-        conditions = plan.decl.close.sensors
+        conditions = plan.decl.close.sensors if plan else []
+        standing = tuple(closure.unjudged(conditions, points, incident.standing))
         watched = len({(s.device, s.channel) for s, _, _ in closure.watched(conditions, points)})
         if from_us is None:
-            return Verdict(tuple(closure.objections(conditions, points, work.now_us)), (), watched)
+            found = closure.objections(conditions, points, work.now_us)
+            return Verdict(tuple(found), (), watched, standing)
         return Verdict(
             tuple(closure.objections_within(conditions, points, from_us, work.now_us)),
             tuple(closure.not_yet_heard(conditions, points, from_us)),
             watched,
+            standing,
         )
 
     async def _agreed(self, work: Work, case: Case, order: Order, actor: Actor, overrule: str) -> str:
@@ -547,18 +576,27 @@ class Actions:
 
     async def _verified(self, work: Work, case: Case, ask: Ask, actor: Actor, overrule: str) -> Ask:
         """The same question before a case passes its check or closes."""
-        if case.state not in (CaseState.FED_BACK, CaseState.CHECKING):
-            return ask
         verdict = await self.listen(work, case)
-        if not verdict.objections or case.overruled:
+        return self._heard(case, ask, actor, overrule, verdict.against_closing)
+
+    async def _completed(self, work: Work, case: Case, ask: Ask, actor: Actor, overrule: str) -> Ask:
+        """The same question when a department reports completion itself, without an order of ours that finished."""
+        verdict = await self.listen(work, case)
+        return self._heard(case, ask, actor, overrule, verdict.objections)
+
+    def _heard(self, case: Case, ask: Ask, actor: Actor, overrule: str, found: Sequence[Objection]) -> Ask:
+        """The ask, with who overruled the sensors and why. Raises `SensorsDisagree`, `NotAllowed`."""
+        if not found or case.overruled:
             return ask
         if not overrule:
-            shown = [each.shown() for each in verdict.objections]
-            raise SensorsDisagree(case.state, [CaseAction.CHECK, CaseAction.FORCE_CLOSE], shown)
+            raise SensorsDisagree(case.state, INSTEAD[case.state], [each.shown() for each in found])
         self.require(actor, "case.overrule", Scope(case.area, case.lead_department))
-        return replace(
-            ask, detail={**ask.detail, "overruled": overrule, "objections": len(verdict.objections)}
-        )
+        return replace(ask, detail={**ask.detail, "overruled": overrule, "objections": len(found)})
+
+
+def closes(action: str, ask: Ask) -> bool:
+    """A case is closed, or passes the check that allows it."""
+    return action == CaseAction.CLOSE or (action == CaseAction.CHECK and ask.result == "pass")
 
 
 def is_main(order: Order) -> bool:

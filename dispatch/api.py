@@ -18,6 +18,7 @@ from core.text import Texts
 from dispatch import views
 from dispatch.actions import Actions, CaseFields, NewReport, OrderFields
 from dispatch.cases import Source
+from dispatch.deploy_api import add_deploy_routes
 from dispatch.duty_api import add_duty_routes
 from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_key
 from dispatch.indicator_api import add_indicator_routes
@@ -82,6 +83,7 @@ def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRou
     case_routes(routes, actions)
     order_routes(routes, actions)
     crew_routes(routes, actions)
+    add_deploy_routes(routes, actions)
     list_routes(routes, actions)
     add_plan_routes(routes, actions)
     add_paper_routes(routes, actions)

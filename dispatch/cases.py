@@ -85,6 +85,7 @@ ACTIVE = (
 FILED = (S.REGISTERED, S.DISPATCHED, S.HANDLING, S.FED_BACK, S.CHECKING, S.SUSPENDED)
 OPEN = frozenset(ACTIVE)
 WITH_DEPARTMENT = (S.DISPATCHED, S.HANDLING)
+IN_CHECK = (S.FED_BACK, S.CHECKING)
 
 STEPS = table(
     ((S.REPORTED, S.VERIFYING), A.CLAIM, None),
@@ -447,19 +448,21 @@ def _feed_back(case: Case, ask: Ask, calendar: WorkCalendar) -> Case:
     case = _with(case, done)
     if not part.lead:
         return case
-    overruled = str(ask.detail.get("overruled", "")) or case.overruled
-    return replace(case, state=S.FED_BACK, checked="", overruled=overruled)
+    return replace(case, state=S.FED_BACK, checked="", overruled=_overruled(case, ask))
 
 
 def _check(case: Case, ask: Ask, calendar: WorkCalendar) -> Case:
-    """Without a result the check begins; `pass` allows the close; `fail` is rework for the same department."""
+    """Without a result the check begins; `pass` allows the close; `fail` is rework for the same department.
+
+    Who overruled the sensors did so for this attempt: after rework they are asked again.
+    """
     if ask.result == "fail":
         need_reason(ask.reason)
         case = _go_on_all(case, ask.now_us, calendar)
-        return replace(case, state=S.HANDLING, checked="fail", reworks=case.reworks + 1)
+        return replace(case, state=S.HANDLING, checked="fail", reworks=case.reworks + 1, overruled="")
     if ask.result not in ("", "pass"):
         raise Invalid("dispatch.error.bad_result", field="result", value=ask.result)
-    return replace(case, state=S.CHECKING, checked=ask.result)
+    return replace(case, state=S.CHECKING, checked=ask.result, overruled=_overruled(case, ask))
 
 
 def _close(case: Case, ask: Ask, _: WorkCalendar) -> Case:

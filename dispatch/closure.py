@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from core.clock import rfc3339
 from core.schema import Declared, Key, Span
-from dispatch.incident import Sample, Series
+from dispatch.incident import Sample, Series, Standing
 
 
 class SensorCondition(Declared):
@@ -66,11 +66,17 @@ class Bounds:
 
 
 INFINITE = float("inf")
+#: The comparison of a point that only its own alert judges.
+ALERT = "alert"
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A sensor that does not agree. `value` None: it has not spoken since `time_us`."""
+    """A sensor that does not agree.
+
+    `value` None: it has not spoken since `time_us`. `comparison` is `alert` where no condition judges the point but its
+    own alert still stands.
+    """
 
     device: str
     name: dict[str, str]
@@ -173,6 +179,27 @@ def not_yet_heard(conditions: Conditions, points: Sequence[Series], from_us: int
             for series, _, _ in watched(conditions, points)
             if not series.samples or series.samples[-1].time_us <= from_us
         }
+    )
+
+
+def unjudged(
+    conditions: Conditions, points: Sequence[Series], standing: Sequence[Standing]
+) -> list[Objection]:
+    """Points that no condition can judge, but whose own alert still stands: one objection a point.
+
+    So nothing closes over a standing alert where a plan names no condition for it, or its usual value is not known yet.
+    """
+    judged = {(series.device, series.channel) for series, _, _ in watched(conditions, points)}
+    known = {(series.device, series.channel): series for series in points}
+    first = {(each.device, each.channel): each for each in reversed(standing)}
+    return [_by_alert(each, known.get(point)) for point, each in sorted(first.items()) if point not in judged]
+
+
+def _by_alert(alert: Standing, series: Series | None) -> Objection:
+    if series is None or not series.samples:
+        return Objection(alert.device, {}, alert.channel, "", alert.value, ALERT, alert.limit, alert.since_us)
+    return _objection(
+        series, Bounds(-INFINITE, INFINITE, ALERT, alert.limit), series.samples[-1].value, series.samples[-1]
     )
 
 

@@ -424,7 +424,7 @@ class Desk:
                 notices.of_case(case), number=case.number,
             )  # fmt: skip
             return True
-        if verdict.waiting and not case.overruled:
+        if (verdict.waiting or verdict.standing) and not case.overruled:
             await store.run(
                 work.connection, "set_deadline",
                 subject="case", id=case.id, kind="observe", due=to_datetime(work.now_us + 5 * SECOND_US),

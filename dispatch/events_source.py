@@ -8,11 +8,13 @@ from typing import Any
 from core.actor import Actor
 from core.clock import to_datetime, to_us
 from core.db import DictConnection
-from dispatch.incident import Incident
+from dispatch.incident import Incident, Standing
 from dispatch.papers import Paper
 from events import views
 from events.actions import act_on_incident, report
 
+#: States of an alert that somebody put aside: it says nothing.
+ASIDE = frozenset({"shelved", "suppressed", "out_of_service"})
 #: Longitude and latitude (WGS 84) → the place in words, Chinese and English.
 Describe = Callable[[float, float], tuple[str, str]]
 
@@ -53,9 +55,7 @@ class EventIncidents:
         )  # fmt: skip
 
     def _incident(self, row: dict[str, Any], facts: list[dict[str, Any]]) -> Incident:
-        points = {
-            (fact["device"], fact["channel"]): None for fact in facts if fact["device"] and fact["channel"]
-        }
+        points = dict.fromkeys((fact["device"], fact["channel"]) for fact in facts if of_a_point(fact))
         return Incident(
             id=row["id"], number=row["number"], type=row["type"], domain=row["domain"], state=row["state"],
             level=row["level"], priority=row["priority"], sure=row["sure"], life=row["class"] == "life",
@@ -63,8 +63,25 @@ class EventIncidents:
             place=self._describe(row["lon"], row["lat"])[0], area=row["area"],
             title={"key": f"incident.{row['type']}.name", "params": {}}, code=row["case_code"],
             lead=row["lead"], assisting=tuple(row["assisting"]), plan=row["plan"], points=tuple(points),
+            standing=tuple(_standing(fact) for fact in facts if stands(fact)),
             score=row["score"], # what was proven late notifies nobody
             acknowledged=row["acknowledged_at"] is not None or row["backdated"],
             opened_us=to_us(row["opened_at"]),
             facts={key: float(value) for key, value in row["consequences"].items() if isinstance(value, int | float)},
         )  # fmt: skip
+
+
+def of_a_point(fact: dict[str, Any]) -> bool:
+    """Evidence that one channel of one device gave; reports of people have none."""
+    return bool(fact["device"] and fact["channel"])
+
+
+def stands(fact: dict[str, Any]) -> bool:
+    """Its condition still holds, it still belongs here, and nobody put it aside."""
+    return of_a_point(fact) and fact["standing"] and fact["left_at"] is None and fact["state"] not in ASIDE
+
+
+def _standing(fact: dict[str, Any]) -> Standing:
+    return Standing(
+        fact["device"], fact["channel"], fact["value"], fact["limit_value"], to_us(fact["onset"])
+    )  # fmt: skip

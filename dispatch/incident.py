@@ -7,6 +7,17 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """An alert of the incident's evidence whose own condition still holds."""
+
+    device: str
+    channel: str
+    value: float
+    limit: float
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """`sure`: its evidence suffices to act on; `life`: orders may go before a person verified. WGS 84 degrees.
 
@@ -34,6 +45,7 @@ class Incident:
     assisting: tuple[str, ...] = ()
     plan: str = ""
     points: tuple[tuple[str, str], ...] = ()
+    standing: tuple[Standing, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
     score: float = 0.0
     acknowledged: bool = False

@@ -83,6 +83,17 @@ SELECT * FROM cases WHERE incident = %(incident)s ORDER BY created_at, id
 -- Cases whose observation runs.
 SELECT id FROM cases WHERE state = 'checking' ORDER BY id
 
+-- name: cases_for_crews
+-- Cases that a department has in hand, the important ones first.
+SELECT * FROM cases WHERE state IN ('dispatched', 'handling') ORDER BY priority, created_at, id LIMIT %(limit)s
+
+-- name: demand_cells
+-- Where cases were lately, in cells of a grid: what is to be expected. Drills are no demand.
+SELECT (floor(lon / %(cell)s) + 0.5) * %(cell)s AS lon, (floor(lat / %(cell)s) + 0.5) * %(cell)s AS lat,
+       count(*)::integer AS n
+FROM cases WHERE created_at >= %(since)s AND NOT drill AND state NOT IN ('refused', 'void')
+GROUP BY 1, 2 ORDER BY n DESC, 1, 2 LIMIT %(limit)s
+
 -- name: take_number
 INSERT INTO number_series (prefix, day, last) VALUES (%(prefix)s, %(day)s, 1)
 ON CONFLICT (prefix, day) DO UPDATE SET last = number_series.last + 1

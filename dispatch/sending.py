@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.clock import HOUR_US, SECOND_US, to_datetime
 from core.metrics import Metrics
 from dispatch import notices, orders, store, triage
-from dispatch.actions import DESK, Actions, nobody
+from dispatch.actions import DESK, REASSIGNED, Actions, nobody
 from dispatch.cases import Case
 from dispatch.orders import Order, OrderAction, OrderState
 from dispatch.recommend import Candidate, best
@@ -39,7 +39,7 @@ class Sending:
             return
         if self.actions.crew_need(case, task) is None or any(o.state not in orders.DONE for o in before):
             return
-        if before and before[-1].state == OrderState.RECALLED:
+        if before and before[-1].state == OrderState.RECALLED and not await reassigned(work, before[-1]):
             return
         declined = frozenset(o.crew for o in every if o.state in (OrderState.REFUSED, OrderState.EXPIRED))
         ranked = await self.actions.rank(work, case, task, declined)
@@ -90,6 +90,12 @@ class Sending:
         )
         held = await store.is_on(work.connection, "hold_all")
         return triage.may_send(sent["n"] if sent else 0, rules.auto_per_hour, held=held, auto=rules.auto)
+
+
+async def reassigned(work: Work, order: Order) -> bool:
+    """Its crew was needed elsewhere; nobody decided that none shall go."""
+    log = await store.rows(work.connection, "order_log", id=order.id)
+    return bool(log) and log[-1]["reason"] == REASSIGNED
 
 
 def same_again(ranked: list[Candidate], before: list[Order]) -> Candidate | None:

@@ -8,7 +8,7 @@ one of: {"zh": …, "en": …} a name · {"text": key} another text · {"time_us
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from core.clock import DAY_US, to_datetime
@@ -41,6 +41,8 @@ class Speech:
     texts: Texts
     language: str
     zone: ZoneInfo
+    #: What a plain word is called when it is the id of something with a name: areas.
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def say(self, spoken: Mapping[str, object]) -> str:
         params = spoken.get("params")
@@ -51,6 +53,8 @@ class Speech:
 
     def word(self, value: object) -> str:
         """One value in words."""
+        if isinstance(value, str) and value in self.names:
+            value = self.names[value]
         if not isinstance(value, Mapping):
             return f"{value:g}" if isinstance(value, float) else str(value)
         if self.language in value:
@@ -79,7 +83,7 @@ class Speech:
         if "." in shown:
             shown = shown.rstrip("0").rstrip(".")
         space = "" if unit in ("%", "°", "") else " "
-        return f"{shown}{space}{unit}" if unit not in ("1", "count") else shown
+        return f"{shown}{space}{unit}" if unit not in ("1", "/", "count") else shown
 
     def _span(self, seconds: float) -> str:
         for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (2 * DAY_US / 1e6, 3600, "h")):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -91,6 +92,8 @@ class EventViews:
     database: Database
     texts: Texts
     zone: ZoneInfo
+    #: The names of areas by id, in every language.
+    areas: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     # -- alerts --------------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class EventViews:
 
     def _said(self, explanation: dict[str, Any], language: str) -> dict[str, Any]:
         """Every sentence of an explanation in words."""
-        speech = Speech(self.texts, language, self.zone)
+        speech = Speech(self.texts, language, self.zone, self.areas)
         said: dict[str, Any] = {}
         for part in PARTS:
             spoken = explanation.get(part)

@@ -15,7 +15,7 @@ from core.batch import FROM_GATEWAY, Batch, Quality
 from core.clock import SECOND_US
 from core.schema import WIRE_ID
 from iot import units, wire
-from iot.codecs import arrow, gbt26875, hj212, senml, senml_cbor, sl651, thingsboard
+from iot.codecs import arrow, gbt26875, hj212, senml, senml_cbor, sl651, table, thingsboard
 from iot.codecs.frame import SANE_S, Block, Columns, Decoder, Parcel, Reason, Refusal
 from iot.kinds import ChannelDecl, Format
 from iot.registry import Registry
@@ -34,6 +34,7 @@ DECODERS: Mapping[str, Decoder] = {
     "senml": senml.decode,
     "senml-cbor": senml_cbor.decode,
     "arrow": arrow.decode,
+    "csv": table.decode,
     "thingsboard-device": thingsboard.device,
     "thingsboard-gateway": thingsboard.gateway,
     "hj212": hj212.decode,

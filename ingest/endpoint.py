@@ -87,7 +87,7 @@ class Endpoint:
         self.connections: set[Connection] = set()
         self._by_client: dict[tuple[str, str], Connection] = {}
         self._wills: list[tuple[float, Session, Message]] = []
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
         self._names = 0
         self.log = logger("ingest")
@@ -96,7 +96,7 @@ class Endpoint:
         """Listen; the port, which matters when 0 was asked for. May be called for several ports."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=1024)
-        self._server = server
+        self._servers.append(server)
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick_for_ever())
         return int(server.sockets[0].getsockname()[1])
@@ -105,12 +105,12 @@ class Endpoint:
         """Close the port and say goodbye. What is not acknowledged yet stays unacknowledged: it comes again."""
         if self._ticking is not None:
             self._ticking.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections):
             connection.end(Code.SHUTTING_DOWN, "shutting down")
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     def publish(self, message: Message) -> int:
         """Say something to whoever subscribed to it; how many sessions it reached."""

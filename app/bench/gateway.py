@@ -79,7 +79,7 @@ class Gateway:
     async def _send_all(self, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         began, first = loop.time(), self._next
-        while self._next < self.total:
+        while self._next < self.total and not writer.is_closing():
             due = first + int((loop.time() - began) * self.rate) + 1
             while self._next < min(due, self.total) and len(self._waiting) < self.window:
                 self._send(writer, self._next)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import signal
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +34,32 @@ KIND = "ws_pressure_logger"
 GATEWAYS = 8
 
 Figures = dict[str, float]
+#: Tells somebody who waits what is being measured.
+Say = Callable[[str], None]
 
 
-def report(figures: Figures, peers: dict[str, Figures] | None = None) -> str:
-    """What `cityops bench … --json` prints (DESIGN §6.3)."""
-    rounded = {name: float(f"{value:.4g}") for name, value in figures.items()}
-    return json.dumps({"figures": rounded, "peers": peers or {}, "machine": machine()})
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one bench found; `peers` are others that did the same work in the same run."""
+
+    figures: Figures
+    peers: dict[str, Figures] = field(default_factory=dict)
+
+    def __or__(self, other: Measured) -> Measured:
+        return Measured(self.figures | other.figures, self.peers | other.peers)
+
+
+def report(found: Measured) -> dict[str, object]:
+    """What `cityops bench … --json` prints (DESIGN §6.3); four digits are more than a busy machine can promise."""
+    return {
+        "figures": rounded(found.figures),
+        "peers": {name: rounded(figures) for name, figures in found.peers.items()},
+        "machine": machine(),
+    }
+
+
+def rounded(figures: Figures) -> Figures:
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
 
 
 def machine() -> dict[str, object]:

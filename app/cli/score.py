@@ -28,11 +28,18 @@ if TYPE_CHECKING:  # the scorer's libraries are loaded when something is scored
     "--network", type=click.Path(dir_okay=False, path_type=Path), default=None,
     help="battledim-replica: L-TOWN.inp, where the package epyt is not installed.",
 )  # fmt: skip
+@click.option(
+    "--table", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+    help="sf-fire: DataSF's fire department calls for service, as CSV.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write an HTML page here.")
 @click.pass_obj
 def score(config: Path, /, name: str, as_json: bool, report: Path | None, **asked: Any) -> None:  # noqa: ANN401 - click's options
-    """Score NAME: a scenario, `all` of them, storm-25, dust-40 or battledim-replica. Virtual time, no database."""
+    """Score NAME: a scenario, `all` of them, storm-25, dust-40, battledim-replica, dispatch or sf-fire.
+
+    Virtual time; only sf-fire needs a database, and makes one of its own.
+    """
     from app.score import benchmark
 
     settings = reading.load(config)

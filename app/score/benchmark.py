@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from app.score import battledim, dust, leaks, scenarios, storm
+from app.score import battledim, dispatch, dust, leaks, scenarios, sf_replay, storm
 from core import domains as reading
 from core.domains import Domains
 from events.engine import Model, load_model
@@ -25,7 +25,7 @@ from simulators.scene import Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
-BENCHMARKS = ("storm-25", "dust-40", "battledim-replica")
+BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "dispatch", "sf-fire")
 Tell = Callable[[str, float], None]
 
 
@@ -42,6 +42,7 @@ class Asked:
     rate: int = 300
     level: str = "normal"
     network: Path | None = None
+    table: Path | None = None
 
     def range(self, usual: int) -> range:
         first = self.seed if self.seed is not None else 1
@@ -100,6 +101,10 @@ class Bench:
             return self.dust(asked.level, asked.range(30))
         if name == "battledim-replica":
             return self.battledim(asked.range(2), asked.network)
+        if name == "dispatch":
+            return dispatch.score(asked.seed or 0, seeds=asked.seeds or dispatch.SEEDS)
+        if name == "sf-fire":
+            return self.sf_fire(asked.table)
         return self.scenario(name, asked.seed)
 
     # -- what can be scored ----------------------------------------------------------------------------------
@@ -138,6 +143,14 @@ class Bench:
                 battledim.figures(record, battledim.judge(record, pipework, leaks.find(record, pipework)))
             )
         return {f"yardstick_{key}": float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
+
+    def sf_fire(self, table: Path | None) -> Figures:
+        """A table of real calls through the real dispatch, on a server of its own."""
+        if table is None:
+            raise Unknown(
+                "sf-fire needs --table: DataSF's calls for service as CSV; they do not ship with this"
+            )
+        return sf_replay.score(table, self.domains, partial(self.tell, "sf-fire"))
 
 
 def peers(name: str, rate: int) -> dict[str, float]:

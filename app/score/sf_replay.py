@@ -7,8 +7,9 @@ of the table, second by second. The table does not ship with the product; name t
 
 from __future__ import annotations
 
+import asyncio
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -17,17 +18,26 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from app import policy
+from app.bench.rig import GATEWAYS, rig
 from core.actor import Actor
 from core.clock import SECOND_US, to_us
-from core.db import DictConnection
-from core.errors import WrongState
-from dispatch import store
+from core.db import Database, DictConnection
+from core.domains import Domains
+from core.errors import NotFound, WrongState
+from core.settings import DispatchSettings
+from dispatch import city, plans, store
 from dispatch.actions import Actions
 from dispatch.cases import Ask, Case, CaseAction, CaseState, Source
+from dispatch.events_source import EventIncidents
+from dispatch.led_source import connect
 from dispatch.limits import Limit, LimitUnit
 from dispatch.machine import LogLine
 from dispatch.orders import DONE, Order, OrderAction, OrderState
+from dispatch.readings_source import StoredReadings
+from dispatch.travel import StraightLine
 from dispatch.work import Work
+from iot.registry import Registry
 
 ZONE = ZoneInfo("America/Los_Angeles")
 FORMAT = "%m/%d/%Y %I:%M:%S %p"
@@ -82,6 +92,7 @@ class Replay:
 
     actions: Actions
     connection: DictConnection
+    tell: Callable[[float], None] = lambda _share: None
     live: dict[str, str] = field(default_factory=dict)
     cases: dict[str, str] = field(default_factory=dict)
     arrived: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -91,7 +102,9 @@ class Replay:
     async def play(self, trips: Sequence[Trip]) -> None:
         """Do everything in the order in which it happened."""
         await self._units(trips)
-        for at_us, _, step, trip in sorted(events(trips), key=lambda event: event[:3]):
+        every = sorted(events(trips), key=lambda event: event[:3])
+        for done, (at_us, _, step, trip) in enumerate(every):
+            self.tell(done / len(every))
             async with self.connection.transaction():
                 await self._do(Work(self.connection, at_us), step, trip)
 
@@ -110,15 +123,15 @@ class Replay:
         if step == "send":
             await self._send(work, trip)
             return
-        order = await store.lock_order(work.connection, self._order_id(trip))
         try:
+            order = await store.lock_order(work.connection, self._order_id(trip))
             if step == "release":
                 await self._release(work, order)
             else:
                 if order.state == OrderState.SENT:
                     order = await self.actions.step_order(work, order, OrderAction.ACCEPT, CHIEF.id)
                 await self.actions.step_order(work, order, step, CHIEF.id)
-        except WrongState:
+        except (NotFound, WrongState):  # not sent yet, or not in this order
             self.out_of_turn += 1
 
     async def _send(self, work: Work, trip: Trip) -> None:
@@ -173,14 +186,45 @@ def events(trips: Sequence[Trip]) -> Iterator[tuple[int, int, str, Trip]]:
     turn = {"release": 0, "send": 1, "depart": 2, "arrive": 3}
     for trip in trips:
         for step, at_us in trip.times_us.items():
-            yield at_us, turn[step], step, trip
+            at_once = step == "release" and at_us == trip.times_us.get("send")
+            yield at_us, 4 if at_once else turn[step], step, trip
 
 
-async def replay(actions: Actions, connection: DictConnection, trips: Sequence[Trip]) -> dict[str, float]:
+def score(table: Path, known: Domains, tell: Callable[[float], None]) -> dict[str, float]:
+    """The figures of `cityops score sf-fire`."""
+    with rig(GATEWAYS, worker=False) as found:
+        return asyncio.run(_on(found.dsn, found.registry, known, read(table), tell))
+
+
+async def _on(
+    dsn: str, registry: Registry, known: Domains, trips: Sequence[Trip], tell: Callable[[float], None]
+) -> dict[str, float]:
+    database = Database(dsn, 2)
+    await database.open()
+    try:
+        actions = Actions(
+            policy.load()[0], plans.load(known), city.load(ZONE), EventIncidents(nowhere),
+            StoredReadings(database, lambda: registry), StraightLine(), DispatchSettings(), ZONE,
+        )  # fmt: skip
+        async with await connect(dsn) as connection:
+            return await replay(actions, connection, trips, tell)
+    finally:
+        await database.close()
+
+
+def nowhere(_lon: float, _lat: float) -> tuple[str, str]:
+    """No place has a name here: the table has its addresses."""
+    return "", ""
+
+
+async def replay(
+    actions: Actions, connection: DictConnection, trips: Sequence[Trip],
+    tell: Callable[[float], None] = lambda _share: None,
+) -> dict[str, float]:  # fmt: skip
     """Play, and compare. `different`: response times that are not the table's to the second, among trips of units
     that the table itself does not have at two places at once.
     """
-    player = Replay(actions, connection)
+    player = Replay(actions, connection, tell)
     await player.play(trips)
     rows = await (
         await connection.execute(b"SELECT id, times FROM orders WHERE provenance = 'recorded'")

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import psycopg
 
-from core.clock import DAY_US, HOUR_US, SECOND_US, Clock
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock
 from core.db import Database, connect
 from core.errors import Unavailable
 from core.log import logger
@@ -42,6 +42,8 @@ KEEP_US = 400 * DAY_US
 QUARTERS_US = 26 * HOUR_US
 #: A value that could not be computed again is shown as stale for so long, then there is none.
 STALE_FOR_US = DAY_US
+#: So long after a start a colour follows its value at once: nobody had been heard in the first moments.
+SETTLE_US = 2 * MINUTE_US
 NAMED_EXCLUDED = 50
 
 
@@ -74,6 +76,7 @@ class Clerk:
     _learned_us: int = 0
     _warm_to: int = 0
     _cold: bool = True
+    _started_us: int = 0
 
     def __post_init__(self) -> None:
         self.table = PointTable(self.registry)
@@ -82,7 +85,7 @@ class Clerk:
 
     async def start(self) -> BatchFeed:
         """Warm table and windows, recompute missing history, learn what is usual; the feed to follow from here."""
-        now_us = self.clock.now_us()
+        now_us = self._started_us = self.clock.now_us()
         aggregates = Aggregates(self.registry)
         async with await connect(self.database.dsn) as connection:
             await aggregates.load(connection)
@@ -138,6 +141,8 @@ class Clerk:
         usual = self.usuals.get(vital.key, {}).get(self.local.slot(now_us))
         reading = evaluate(vital, self._words, usual)
         held = self._held.setdefault(vital.key, Held())
+        if now_us - self._started_us < SETTLE_US:
+            held.level = 0  # what the first readings after a start seem to say holds no colour
         level = held.show(reading.level, now_us) if reading.state == "ok" else 0
         reading = self._or_stale(replace(reading, level=level), now_us)
         self.shown[vital.key] = reading

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from app.score import sf_replay
 from core.db import Database
-from core.domains import Domains
 from dispatch.led_source import connect
 from tests.dispatch.world import world
 
@@ -26,11 +25,11 @@ ROWS = [
 
 
 async def test_what_dispatch_tells_of_response_times_is_the_table_to_the_second(
-    tmp_path: Path, database: Database, shipped: Domains
+    tmp_path: Path, database: Database
 ) -> None:
     table = tmp_path / "calls.csv"
     table.write_text(HEAD + "".join(f'{row},1 MAIN ST,"(37.78, -122.42)"\n' for row in ROWS))
-    async with world(database, shipped) as city, await connect(database.dsn) as connection:
+    async with world(database) as city, await connect(database.dsn) as connection:
         figures = await sf_replay.replay(city.actions, connection, sf_replay.read(table))
     assert figures["different"] == 0
     assert figures["assigned_twice"] == 0

@@ -17,7 +17,7 @@ from dashboard import pages, theme
 from dispatch import api, views
 from tests.dashboard import scripted
 from tests.dashboard.browser import browser
-from tests.dispatch.conftest import city  # noqa: F401 - a fixture
+from tests.dispatch.conftest import own_city as city  # noqa: F401 - a fixture
 from tests.dispatch.test_chain import only_case, sent
 from tests.dispatch.world import World, crew_actor
 

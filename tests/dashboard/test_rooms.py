@@ -13,7 +13,7 @@ from dashboard.screens import Screens
 from dashboard.stream import EVERYTHING
 from events.actions import act_on_incident
 from tests.dashboard import scripted
-from tests.dispatch.conftest import city as dispatch_city  # noqa: F401 - a fixture
+from tests.dispatch.conftest import own_city as dispatch_city  # noqa: F401 - a fixture
 from tests.dispatch.test_chain import sent
 from tests.dispatch.world import LEADER, ZONE, World
 from tests.events.conftest import City, catalogue, city, model, texts  # noqa: F401 - fixtures

@@ -2,65 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import httpx
-import pytest
-from fastapi import FastAPI, Request, Response
-from starlette.middleware.base import RequestResponseEndpoint
 
-from core import text
-from core.actor import NOBODY, Actor
-from core.domains import Domains
-from core.http import install_errors
-from dispatch import api
-from tests.conftest import ROOMS, ROOT
-from tests.dispatch.test_chain import NEAR, only_case, quiet, sent
-from tests.dispatch.world import (
-    CHIEF,
-    DISPATCHER,
-    LEADER,
-    OPERATOR,
-    POLICE,
-    WATER,
-    World,
-    crew_actor,
-    crew_row,
-)
-
-PEOPLE = {actor.id: actor for actor in (OPERATOR, LEADER, CHIEF, DISPATCHER, WATER, POLICE)} | {
-    f"user-{crew}": crew_actor(crew) for crew in ("near", "far")
-}
-VIEWER = Actor("viewer", "", frozenset({"viewer"}))
-
-
-def texts(shipped: Domains) -> text.Texts:
-    return text.load(
-        [*(ROOT / room for room in ROOMS), *(Path(shipped.folder) / info.key for info in shipped)]
-    )
-
-
-@pytest.fixture
-async def http(city: World, shipped: Domains) -> AsyncIterator[httpx.AsyncClient]:
-    words = texts(shipped)
-    app = FastAPI()
-    app.state.policy, app.state.database, app.state.clock = city.actions.policy, city.database, city.clock
-    install_errors(app, words)
-    app.include_router(api.router(city.actions, words))
-
-    @app.middleware("http")
-    async def who(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        request.state.actor = PEOPLE.get(request.headers.get("x-test-actor", ""), NOBODY)
-        return await call_next(request)
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
-        yield client
-
-
-def as_(actor: str, **more: str) -> dict[str, str]:
-    return {"x-test-actor": actor, **more}
-
+from tests.dispatch.test_chain import NEAR, only_case, sent
+from tests.dispatch.world import World, as_, crew_row
 
 REPORT = {"code": "event/0501", "title": "路面冒水", "lon": 121.49, "lat": 31.24, "source": "hotline"}
 
@@ -102,23 +47,6 @@ async def test_an_illegal_action_is_a_409_with_the_state_and_the_allowed_ones(
     assert answer.status_code == 409
     assert body["state"] == "reported"
     assert "register" in body["allowed"]
-
-
-async def test_sensors_that_object_are_named_in_a_409(http: httpx.AsyncClient, city: World) -> None:
-    order = (await sent(city))["orders"][0]["id"]
-    url = f"/api/v1/orders/{order}/actions"
-    for action in ("accept", "arrive"):
-        await http.post(url, json={"action": action}, headers=as_("user-near"))
-    city.clock.advance(300)
-    for device in ("P1", "P2"):
-        await city.say(device, "pressure", 0.12, 0.12, 0.12)
-    answer = await http.post(url, json={"action": "finish"}, headers=as_("user-near"))
-    assert answer.status_code == 409
-    assert answer.json()["type"] == "urn:cityops:error.sensors_disagree"
-    assert {o["device"] for o in answer.json()["objections"]} == {"P1", "P2"}
-    city.clock.advance(300)
-    await quiet(city)
-    assert (await http.post(url, json={"action": "finish"}, headers=as_("user-near"))).status_code == 200
 
 
 async def test_a_crew_sees_its_own_orders_only(http: httpx.AsyncClient, city: World) -> None:

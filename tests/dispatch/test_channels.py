@@ -14,27 +14,22 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
 
 from core.clock import to_datetime
-from core.domains import Domains
 from core.errors import NotFound
-from core.http import install_errors
 from core.settings import ChannelSettings, HttpGateway, Mail, Webhook
-from dispatch import api, store
+from core.text import Texts
+from dispatch import store
 from dispatch.channels.channel import Away, Failed, Refused
 from dispatch.channels.gateways import Downlink, Speech, build, sign
-from dispatch.links import LIVES_US, Links, load_key
+from dispatch.links import LIVES_US, load_key
 from dispatch.messages import Message
 from dispatch.outbox_feed import Outbox
 from tests.conftest import ROOT
 from tests.dispatch.receiver import Receiver, mailbox, receiving
-from tests.dispatch.test_api import texts
 from tests.dispatch.test_chain import NEAR, quiet, sent
-from tests.dispatch.world import BURST, START, World, crew_row
-
-LINKS = Links("https://city.example", b"k" * 32)
+from tests.dispatch.world import BURST, LINKS, START, World, crew_row
 
 
 def message(channel: str, receiver: str, provenance: str = "real") -> Message:
@@ -58,10 +53,8 @@ def settings(receiver: Receiver) -> ChannelSettings:
     )
 
 
-async def test_a_webhook_is_signed_over_time_and_body(
-    outside: Receiver, shipped: Domains, city: World
-) -> None:
-    channels = build(settings(outside), Speech(texts(shipped), "zh", LINKS), city.clock)
+async def test_a_webhook_is_signed_over_time_and_body(outside: Receiver, words: Texts, city: World) -> None:
+    channels = build(settings(outside), Speech(words, "zh", LINKS), city.clock)
     await channels["webhook"].send(message("webhook", "erp"))
     ((_, headers, body),) = outside.posts
     at = str(START // 1_000_000)
@@ -74,9 +67,9 @@ async def test_a_webhook_is_signed_over_time_and_body(
 
 
 async def test_short_messages_and_calls_go_to_their_gateway(
-    outside: Receiver, shipped: Domains, city: World
+    outside: Receiver, words: Texts, city: World
 ) -> None:
-    channels = build(settings(outside), Speech(texts(shipped), "en"), city.clock)
+    channels = build(settings(outside), Speech(words, "en"), city.clock)
     for name in ("sms", "voice"):
         await channels[name].send(message(name, "+8613800000000"))
     (_, sms, body), (_, voice, _) = outside.posts
@@ -89,32 +82,32 @@ async def test_short_messages_and_calls_go_to_their_gateway(
     ("status", "error"), [(500, Failed), (503, Failed), (429, Failed), (404, Refused), (302, Failed)]
 )
 async def test_what_a_receiver_answers_decides_whether_it_is_tried_again(
-    outside: Receiver, status: int, error: type[Exception], shipped: Domains, city: World
+    outside: Receiver, status: int, error: type[Exception], words: Texts, city: World
 ) -> None:
     outside.status = status
-    channels = build(settings(outside), Speech(texts(shipped), "zh"), city.clock)
+    channels = build(settings(outside), Speech(words, "zh"), city.clock)
     with pytest.raises(error):
         await channels["webhook"].send(message("webhook", "erp"))
 
 
 async def test_a_receiver_that_is_away_or_says_nothing_is_nobody_s_fault(
-    outside: Receiver, shipped: Domains, city: World
+    outside: Receiver, words: Texts, city: World
 ) -> None:
     outside.delay_s = 3.0
-    channels = build(settings(outside), Speech(texts(shipped), "zh"), city.clock)
+    channels = build(settings(outside), Speech(words, "zh"), city.clock)
     with pytest.raises(Away):
         await channels["webhook"].send(message("webhook", "erp"))
     nobody = settings(outside).model_copy(update={"sms": HttpGateway(url="http://127.0.0.1:9/")})
     with pytest.raises(Away):
-        await build(nobody, Speech(texts(shipped), "zh"), city.clock)["sms"].send(message("sms", "+86"))
+        await build(nobody, Speech(words, "zh"), city.clock)["sms"].send(message("sms", "+86"))
     with pytest.raises(Refused):
         await channels["webhook"].send(message("webhook", "nobody-set-this-up"))
 
 
-async def test_a_letter_has_one_identity_however_often_it_is_sent(shipped: Domains, city: World) -> None:
+async def test_a_letter_has_one_identity_however_often_it_is_sent(words: Texts, city: World) -> None:
     async with mailbox() as box:
         mail = Mail(host="127.0.0.1", port=box.port, sender="ops@city.example", starttls=False)
-        channel = build(ChannelSettings(mail=mail), Speech(texts(shipped), "zh"), city.clock)["mail"]
+        channel = build(ChannelSettings(mail=mail), Speech(words, "zh"), city.clock)["mail"]
         for _ in range(2):
             await channel.send(message("mail", "chief@city.example"))
         ids = {
@@ -231,43 +224,32 @@ async def test_twenty_five_kills_over_a_thousand_orders(city: World, outside: Re
 # -- links ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def phone(city: World, shipped: Domains) -> AsyncIterator[httpx.AsyncClient]:
-    words = texts(shipped)
-    app = FastAPI()
-    app.state.policy, app.state.database, app.state.clock = city.actions.policy, city.database, city.clock
-    install_errors(app, words)
-    app.include_router(api.router(city.actions, words, LINKS))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
-        yield client
-
-
 async def test_a_link_opens_one_order_without_an_account_and_does_its_next_step(
-    phone: httpx.AsyncClient, city: World
+    http: httpx.AsyncClient, city: World
 ) -> None:
     order = (await sent(city))["orders"][0]
     url = f"/o/{LINKS.token(order['id'], 'near')}"
-    page = await phone.get(url)
+    page = await http.get(url)
     assert page.status_code == 200
     assert "接单" in page.text
     assert order["number"] in page.text
     assert "<script" not in page.text
     for action in ("accept", "depart", "arrive"):
-        answer = await phone.post(url, data={"action": action})
+        answer = await http.post(url, data={"action": action})
         assert (answer.status_code, answer.headers["location"]) == (303, url)
     city.clock.advance(300)
     await city.say("P1", "pressure", 0.12, 0.12, 0.12)
-    refused = await phone.post(url, data={"action": "finish"})
+    refused = await http.post(url, data={"action": "finish"})
     assert refused.status_code == 409
     assert "P1 pressure 0.12 MPa" in refused.text
     city.clock.advance(300)
     await quiet(city)
-    assert (await phone.post(url, data={"action": "finish"})).status_code == 303
-    assert "已完成" in (await phone.get(url)).text
+    assert (await http.post(url, data={"action": "finish"})).status_code == 303
+    assert "已完成" in (await http.get(url)).text
 
 
 async def test_a_link_that_was_guessed_or_is_old_or_is_another_order_s_finds_nothing(
-    phone: httpx.AsyncClient, city: World
+    http: httpx.AsyncClient, city: World
 ) -> None:
     await city.crews(NEAR)
     order = (await sent(city))["orders"][0]
@@ -278,9 +260,9 @@ async def test_a_link_that_was_guessed_or_is_old_or_is_another_order_s_finds_not
         "x",
         f"{order['id']}.",
     ):
-        assert (await phone.get(f"/o/{bad}")).status_code == 404
+        assert (await http.get(f"/o/{bad}")).status_code == 404
     city.clock.advance(LIVES_US / 1e6 + 1)
-    assert (await phone.get(f"/o/{good}")).status_code == 404
+    assert (await http.get(f"/o/{good}")).status_code == 404
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.clock import SECOND_US
 from dispatch import closure
 from dispatch.closure import SensorCondition
-from dispatch.incident import Sample, Series
+from dispatch.incident import Sample, Series, Standing
 
 NOW_US = 1_790_000_000 * SECOND_US
 NEAR_USUAL = SensorCondition.model_validate({"channel": "pressure", "within": 0.03, "hold": "2m"})
@@ -58,3 +58,13 @@ def test_a_set_value_of_the_device_replaces_the_number() -> None:
     deep = Series("U1", {}, "fl_underpass", "depth", "cm", {"close_depth_cm": 25}, 60, [Sample(NOW_US, 16)])
     assert closure.objections([condition], [wet], NOW_US) == []
     assert [each.limit for each in closure.objections([condition], [deep], NOW_US)] == [15]
+
+
+def test_a_point_that_no_condition_judges_objects_while_its_own_alert_stands() -> None:
+    stands = [Standing("P1", "pressure", 0.05, 0.14, NOW_US), Standing("Q9", "flow", 90.0, 80.0, NOW_US)]
+    unknown = series((5, 0.11), usual=None)
+    found = closure.unjudged([NEAR_USUAL], [unknown], [*stands, stands[0]])
+    assert [(each.device, each.value, each.comparison, each.limit) for each in found] == [
+        ("P1", 0.11, "alert", 0.14), ("Q9", 90.0, "alert", 80.0),
+    ]  # fmt: skip
+    assert closure.unjudged([NEAR_USUAL], [series((5, 0.30))], stands[:1]) == []

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.indicators import BY_KEY, INDICATORS, By, Grade, Period, Record, frequent, league, value
-from tests.dispatch.test_api import REPORT, as_, http
-from tests.dispatch.world import World
+from tests.dispatch.test_api import REPORT
+from tests.dispatch.world import World, as_
 
-__all__ = ["http"]
 PERIOD = Period(1000, 2000)
 GRADES = [Grade(90, "A", "blue"), Grade(0, "D", "red")]
 DONE = Record(

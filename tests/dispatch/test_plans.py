@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import domains, text
-from core.domains import Domains
+from core import domains
 from core.errors import Invalid, NotAllowed, NotFound, WrongState
 from core.metrics import Metrics
-from dispatch import dry_run, plan_check, plan_run, plans, store
+from core.text import Texts
+from dispatch import dry_run, plan_check, plan_run, store
 from dispatch.drills import Drills, NewDrill
 from dispatch.expressions import Facts
 from dispatch.papers import Change, PaperKind
 from dispatch.plan_check import Known
 from dispatch.plan_run import Ask, PlanRun, RunState, TaskState
-from dispatch.plans import PlanDecl, Plans, Scenario
+from dispatch.plans import PlanDecl, Scenario
 from dispatch.run_actions import PlanRuns
 from dispatch.work import Work
-from tests.conftest import ROOMS, ROOT
 from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import (
     BURST,
@@ -34,12 +33,13 @@ from tests.dispatch.world import (
     World,
     crew_actor,
     crew_row,
+    declared,
 )
 
-SHIPPED = domains.load(ROOT / "domains")
+SHIPPED = declared().plans
 DRILLS = [
     pytest.param(plan.decl, drill, id=f"{plan.key}-{drill.key}")
-    for plan in plans.load(SHIPPED).by_key.values()
+    for plan in SHIPPED.by_key.values()
     for drill in plan.decl.drills
 ]
 TEN = {
@@ -48,16 +48,12 @@ TEN = {
 }  # fmt: skip
 
 
-def words(found: Domains) -> text.Texts:
-    return text.load([*(ROOT / room for room in ROOMS), *(found.folder / info.key for info in found)])
-
-
 # -- declared -----------------------------------------------------------------------------------------------
 
 
-def test_all_shipped_plans_pass_the_check_with_every_word_written(shipped: Domains) -> None:
-    assert plan_check.check(shipped, Known(), words(shipped)) == []
-    assert set(plans.load(shipped).by_key) >= TEN
+def test_all_shipped_plans_pass_the_check_with_every_word_written(words: Texts) -> None:
+    assert plan_check.check(declared().domains, Known(), words) == []
+    assert set(SHIPPED.by_key) >= TEN
 
 
 @pytest.mark.parametrize(("plan", "drill"), DRILLS)
@@ -104,10 +100,10 @@ def test_a_plan_that_cannot_work_is_named_with_file_line_and_reason(
     assert (found.file, found.line) == ("domains/one/plans.yaml", 5)
 
 
-def test_a_shortage_of_crews_is_named_before_the_day(shipped: Domains) -> None:
+def test_a_shortage_of_crews_is_named_before_the_day() -> None:
     from tests.dispatch.test_recommend import PLAIN
 
-    found = plan_check.check(shipped, Known(crews=[PLAIN]))
+    found = plan_check.check(declared().domains, Known(crews=[PLAIN]))
     assert any("no crew has water_main_repair" in mistake.reason for mistake in found)
 
 
@@ -120,8 +116,8 @@ def test_an_unknown_name_makes_a_condition_false_not_wrong() -> None:
 
 # -- the pure run -------------------------------------------------------------------------------------------
 
-FLOOD = plans.load(SHIPPED).by_key["underpass_flood"].decl
-STORM = plans.load(SHIPPED).by_key["storm_waterlogging"].decl
+FLOOD = SHIPPED.by_key["underpass_flood"].decl
+STORM = SHIPPED.by_key["storm_waterlogging"].decl
 
 
 def begun(plan: PlanDecl) -> PlanRun:
@@ -172,7 +168,7 @@ def test_response_levels_are_proposed_by_the_system_and_set_by_people() -> None:
 
 @settings(max_examples=150)
 @given(
-    st.sampled_from([p.decl for p in plans.load(SHIPPED).by_key.values()]),
+    st.sampled_from([p.decl for p in SHIPPED.by_key.values()]),
     st.lists(
         st.tuples(st.sampled_from(["do", "skip", "unable", "advance"]), st.integers(0, 30)), max_size=40
     ),
@@ -191,9 +187,9 @@ def test_a_run_opens_a_task_only_after_what_comes_before_it(
             run = do(run, plan, action, task=task, reason="why", department="x")
         except (WrongState, Invalid):
             assert (before, action) not in plan_run.TASK_STEPS or plan.task(task).signed_by
-    for declared in plan.tasks:
-        if run.tasks[declared.key].state in (TaskState.OPEN, TaskState.DONE):
-            for name in declared.after:
+    for task_decl in plan.tasks:
+        if run.tasks[task_decl.key].state in (TaskState.OPEN, TaskState.DONE):
+            for name in task_decl.after:
                 key, _, milestone = name.partition(".")
                 assert milestone == "" or run.tasks[key].state in plan_run.SETTLED
                 assert run.tasks[key].state in plan_run.SETTLED
@@ -338,10 +334,6 @@ async def test_an_incident_s_own_start_plan_action_starts_it(city: World) -> Non
 
 
 # -- drills -------------------------------------------------------------------------------------------------
-
-
-def without(found: Plans) -> list[str]:
-    return sorted(found.by_key)
 
 
 @pytest.mark.parametrize("key", sorted(TEN))

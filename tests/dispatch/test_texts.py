@@ -7,13 +7,13 @@ import re
 import pytest
 
 from core import text
-from core.domains import Domains
-from dispatch import cases, orders, papers, plans, recommend, triage
+from dispatch import cases, orders, papers, recommend, triage
 from dispatch.cases import Asked, CaseAction, CaseState, Source
 from dispatch.limits import Light, LimitUnit
 from dispatch.orders import OrderAction, OrderState
+from dispatch.plans import Plans
 from dispatch.words import render
-from tests.conftest import ROOMS, ROOT
+from tests.conftest import ROOT
 
 CODE = "\n".join(path.read_text() for path in (ROOT / "dispatch").rglob("*.py"))
 #: How a key is written in code, and the family that it belongs to.
@@ -25,11 +25,6 @@ PATTERNS = {
         r'"(?:role|crew)?[^"]*",\s*"([a-z_]+)"'
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def words(shipped: Domains) -> text.Texts:
-    return text.load([*(ROOT / room for room in ROOMS), *(shipped.folder / info.key for info in shipped)])
 
 
 @pytest.mark.parametrize("family", PATTERNS)
@@ -60,11 +55,9 @@ def test_every_reason_that_bars_a_crew_has_a_short_form_for_the_shortage(words: 
     assert [key for key in sorted(keys) if not words.has(f"dispatch.why.{key}_short")] == []
 
 
-def test_skills_equipment_and_departments_of_the_plans_have_names(
-    shipped: Domains, words: text.Texts
-) -> None:
+def test_skills_equipment_and_departments_of_the_plans_have_names(plans: Plans, words: text.Texts) -> None:
     wanted: set[str] = set()
-    for plan in plans.load(shipped).by_key.values():
+    for plan in plans.by_key.values():
         needs = [need for need in (plan.decl.crew, *(task.crew for task in plan.decl.tasks)) if need]
         wanted |= {f"skill.{skill}" for need in needs for skill in need.skills}
         wanted |= {f"equipment.{each}" for need in needs for each in need.equipment}

@@ -17,9 +17,9 @@ def read(decoder: Decoder, *payloads: bytes, gateway: str = "gw-0", topic: str =
 
 
 def rows(columns: Columns) -> list[tuple[str, float, float | str]]:
-    """(name, seconds, value or word)."""
+    """(name, seconds, value or word); zero has no sign here, it has none in a reading."""
     return [
-        (name, time, columns.states.get(row, value))
+        (name, time, columns.states.get(row, value + 0.0))
         for row, (name, time, value) in enumerate(
             zip(columns.names, columns.times, columns.values, strict=True)
         )

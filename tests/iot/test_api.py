@@ -37,7 +37,14 @@ def serve(database: Database, actor: Actor = TESTER) -> FastAPI:
     app = FastAPI()
     app.state.database = database
     app.state.clock = ManualClock(NOW_US)
-    actions = ("device.read", "device.write", "reading.read", "telemetry.write", "dead_letter.read")
+    actions = (
+        "device.read",
+        "device.write",
+        "reading.read",
+        "telemetry.write",
+        "telemetry.backfill",
+        "dead_letter.read",
+    )
     app.state.policy = Policy(dict.fromkeys(actions, EVERYTHING), {})
     install_errors(app, text.load([ROOT / "core", ROOT / "iot", ROOT / "ingest"]))
 

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 
 from core.batch import Quality
 from core.clock import SECOND_US, ManualClock
+from core.payload import PayloadMapping
 from ingest.sparkplug import SparkplugHost
 from ingest.stream import NoReceipt
 from iot.codecs import senml, senml_cbor, sparkplug, thingsboard
 from iot.codecs.frame import Columns, Parcel
-from iot.codecs.plain import Mapper, PayloadMapping
+from iot.codecs.plain import Mapper
 from iot.codecs.sparkplug import Metric, Payload, Type
 from tests.iot.frames import read, rows, why
 from tests.iot.sample import NOW_US

@@ -14,12 +14,13 @@ import pytest
 from numpy.random import Generator
 
 from core.clock import ManualClock
+from core.payload import PayloadMapping
 from ingest.sparkplug import SparkplugHost
-from iot.codecs import arrow, gbt26875, hj212, senml, senml_cbor, sl651, thingsboard
+from iot.codecs import arrow, gbt26875, hj212, senml, senml_cbor, sl651, table, thingsboard
 from iot.codecs.china import Framer
 from iot.codecs.frame import Columns, Decoder
-from iot.codecs.plain import Mapper, PayloadMapping
-from tests.iot import test_arrow, test_foreign, test_gbt26875, test_hj212, test_sl651
+from iot.codecs.plain import Mapper
+from tests.iot import test_arrow, test_files, test_foreign, test_gbt26875, test_hj212, test_sl651
 from tests.iot.frames import read
 from tests.iot.sample import NOW_US
 
@@ -71,6 +72,7 @@ def sparkplug_host() -> Decoder:
 TARGETS = {
     "senml": Target(lambda: senml.decode, [PACK, *(v for v in [b'[{"n":"a/b","v":1}]'])]),
     "senml-cbor": Target(lambda: senml_cbor.decode, [CBOR]),
+    "csv": Target(lambda: table.decode, [test_files.CSV.encode(), test_files.CSV.encode("gb18030")]),
     "arrow": Target(lambda: arrow.decode, [test_arrow.ours(20), test_arrow.theirs()]),
     "thingsboard-device": Target(lambda: thingsboard.device, [b'{"temp": 8.5, "open": true}', BOARD]),
     "thingsboard-gateway": Target(lambda: thingsboard.gateway, [BOARD]),

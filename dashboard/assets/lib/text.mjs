@@ -43,3 +43,9 @@ export function asked() {
   const cookie = document.cookie.match(/(?:^|; )lang=(zh|en)/)?.[1];
   return query || cookie || document.documentElement.lang.slice(0, 2);
 }
+
+/** [last part of the key, its words] of every text of a family: `department` → [["water_company", "供水企业"], …]. */
+export const family = (prefix) =>
+  Object.keys(words)
+    .filter((key) => key.startsWith(`${prefix}.`) && !key.slice(prefix.length + 1).includes("."))
+    .map((key) => [key.slice(prefix.length + 1), words[key]]);

@@ -5,13 +5,14 @@ import { shape } from "../lib/shapes.mjs";
 import { name, t, told } from "../lib/text.mjs";
 import { inOrder, isOpen, isUnacknowledged } from "./right.mjs";
 
-/** The incident on the card: the flown-to one, else the first of level 1 or 2 in the order of the stream. */
+/** The incident on the card: the flown-to one, else the first in the order of the stream. */
 export function subject(incidents, focused, nowMs) {
   const open = inOrder(incidents, nowMs).filter(isOpen);
-  return open.find((i) => i.id === focused) ?? open.find((i) => i.level <= 2);
+  return open.find((i) => i.id === focused) ?? open[0];
 }
 
-export function card(incident, connected) {
+/** `crews` that are on it. */
+export function card(incident, crews, connected) {
   if (!incident) return null;
   const waiting = isUnacknowledged(incident);
   const rows = [
@@ -21,6 +22,7 @@ export function card(incident, connected) {
     ["impact", told(incident.impact)],
     ["next", told(incident.next)],
     ["advice", told(incident.advice)],
+    ["who", crews.map((crew) => `${name(crew.name)} ${t(crew.order_state ? `order.state.${crew.order_state}` : `crew.state.${crew.state}`)}`).join(t("wall.comma"))],
   ].filter(([, words]) => words);
   return html`<div class=${`card l${incident.level}`}>
     <header>${shape(incident.level, { ring: waiting, blink: waiting && connected && incident.level <= 2, title: t(`level.${incident.level}`) })}<h3>${told(incident.title)}</h3></header>

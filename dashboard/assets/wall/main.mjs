@@ -113,8 +113,8 @@ export class Wall {
     if (due("status")) this.#drawStatus(nowMs);
     else if (!live.connected && ticks) this.#drawFoot(nowMs);
     if (due("vitals")) this.#drawVitals(nowMs);
-    if (due("incidents")) this.#drawIncidents(nowMs);
-    if (due("cases", "crews", "orders")) this.#drawDispatch(nowMs);
+    if (due("incidents", "crews")) this.#drawIncidents(nowMs);
+    if (due("cases", "crews", "orders", "incidents")) this.#drawDispatch(nowMs);
   }
 
   /** Once a second: clock, scenes, tour, sound, care of the panel. */
@@ -192,10 +192,17 @@ export class Wall {
     this.map.incidents(incidents);
     if (!this.tour.running) this.map.follow(incidents, nowMs);
     this.subject = subject(incidents, this.order?.incident ?? this.map.focused, nowMs);
-    render(card(this.subject, connected), zone("card"));
+    render(card(this.subject, this.#crewsOf(this.subject), connected), zone("card"));
+    this.map.keepInSight(incidents);
     const kinds = new Set(incidents.filter(isOpen).flatMap((i) => (i.overlay ?? []).map((f) => f.properties.kind)));
     render(legend(kinds), zone("legend"));
     this.#drawLeader();
+  }
+
+  /** Who is bound by a case of this incident. */
+  #crewsOf(incident) {
+    const cases = new Set(incident?.cases ?? []);
+    return this.live.list("crews").filter((crew) => cases.has(crew.case));
   }
 
   #drawLeader() {
@@ -209,7 +216,9 @@ export class Wall {
   #drawDispatch(nowMs) {
     const crews = this.live.list("crews");
     const named = new Map(crews.map((c) => [c.id, c]));
-    const cases = this.live.list("cases").filter((c) => !ENDED.has(c.state)).sort((a, b) => a.level - b.level || Date.parse(b.created_at) - Date.parse(a.created_at));
+    // the incident's level is the truth: a case keeps the one that it was opened with
+    const level = (c) => this.live.items.incidents.get(c.incident)?.level ?? c.level;
+    const cases = this.live.list("cases").map((c) => ({ ...c, level: level(c) })).filter((c) => !ENDED.has(c.state)).sort((a, b) => a.level - b.level || Date.parse(b.created_at) - Date.parse(a.created_at));
     const out = crews.filter((c) => c.state === "busy").length;
     render(dispatch(cases, this.density.cases, named, out, nowMs), zone("dispatch"));
     render(resources(byKind(crews)), zone("resources"));

@@ -9,6 +9,8 @@ const FLY_GAP_MS = 20000;
 const BACK_MS = 45000;
 const FIX_OLD_MS = 30000;
 const SILENT = 9;
+/** So few open incidents all carry their name. */
+const LABELLED = 6;
 // the first name only says the weight; MapLibre draws with the first font of the list that the machine has
 const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
 const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"]);
@@ -16,7 +18,8 @@ const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"])
 const LEFT_OUT = new Set(["facilities", "sites"]);
 
 export class WallMap {
-  constructor(container, { k, reduced }) {
+  constructor(container, { k, reduced, interactive = false }) {
+    this.interactive = interactive;
     this.container = container;
     this.k = k;
     this.reduced = reduced;
@@ -37,7 +40,7 @@ export class WallMap {
     this.map = await createMap(this.container, {
       style: { ...setup.style, layers },
       k: this.k,
-      interactive: false,
+      interactive: this.interactive,
       view: { bounds: setup.bounds, fitBoundsOptions: this.#overview(), pitch: setup.pitch, bearing: setup.bearing },
     });
     this.#layers();
@@ -144,7 +147,7 @@ export class WallMap {
     if (!this.ready) return;
     const open = incidents.filter((i) => isOpen(i) && i.lon !== null && i.lon !== undefined);
     const features = open.map((i) =>
-      pointFeature(i.lon, i.lat, { icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 ? told(i.short ?? i.title) : "" }),
+      pointFeature(i.lon, i.lat, { id: i.id, icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 || open.length <= LABELLED ? told(i.short ?? i.title) : "" }),
     );
     this.map.getSource("incidents").setData(collection(features));
     this.map.getSource("overlay").setData(collection(open.flatMap((i) => i.overlay ?? []).map(localised)));
@@ -168,6 +171,46 @@ export class WallMap {
     this.map.fitBounds(this.setup.bounds, { ...this.#overview(), pitch: this.setup.pitch, bearing: this.setup.bearing, duration: this.reduced ? 0 : duration });
   }
 
+  /** While nobody flies, the overview moves so far that every open incident lies in it, beside the card. */
+  keepInSight(incidents) {
+    if (!this.ready || this.focused) return;
+    const open = incidents.filter((i) => isOpen(i) && i.lon !== null && i.lon !== undefined);
+    const shown = open.map((i) => i.id).sort().join(" ");
+    if (shown === this.sight) return;
+    this.sight = shown;
+    const from = this.#camera();
+    this.overview(0);
+    if (open.length) this.#frame(open);
+    if (this.reduced) return;
+    const to = this.#camera();
+    this.map.jumpTo(from);
+    this.map.easeTo({ ...to, duration: FLY_MS });
+  }
+
+  #camera() {
+    return { center: this.map.getCenter(), zoom: this.map.getZoom(), pitch: this.map.getPitch(), bearing: this.map.getBearing() };
+  }
+
+  /** Pan, and zoom out where panning is not enough, until these lie inside the free part of the map. */
+  #frame(places) {
+    const { clientWidth: width, clientHeight: height } = this.container;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const free = { left: Math.min(48 * rem, width * 0.45), right: width - 9 * rem, top: 10 * rem, bottom: height - 12 * rem };
+    const over = (low, high, from, to) => (low < from ? low - from : high > to ? high - to : 0);
+    for (let turn = 0; turn < 12; turn += 1) {
+      const at = places.map(({ lon, lat }) => this.at(lon, lat));
+      const [xs, ys] = [at.map(({ x }) => x), at.map(({ y }) => y)];
+      const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+      if (right - left > free.right - free.left || bottom - top > free.bottom - free.top) {
+        this.map.jumpTo({ zoom: this.map.getZoom() - 0.25 });
+        continue;
+      }
+      const shift = [over(left, right, free.left, free.right), over(top, bottom, free.top, free.bottom)];
+      if (!shift[0] && !shift[1]) return;
+      this.map.panBy(shift, { duration: 0 });
+    }
+  }
+
   /** Fly to a new incident of level 1 or 2: at most one flight in 20 s, back after 45 s without a newer level 1. */
   follow(incidents, nowMs) {
     if (!this.ready) return;
@@ -183,7 +226,7 @@ export class WallMap {
       this.focus(target, nowMs);
     } else if (this.focused && nowMs - this.flownMs > BACK_MS) {
       this.focused = null;
-      this.overview();
+      this.sight = null;
     }
   }
 

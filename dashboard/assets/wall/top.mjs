@@ -53,7 +53,7 @@ export function kpis(cells) {
     (cell) => html`<div class=${`kpi ${cell.state} ${cell.level ? `l${cell.level}` : ""}`} key=${cell.id}>
       <p>${t(`vital.${cell.id}.name`)}</p>
       <div><span class="n"><b>${cell.state === "no_data" ? "—" : shown(cell)}</b><small>${unit(cell)}</small></span>
-      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : told(cell.sub)}</span></div>
+      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : cell.parts ? "" : told(cell.sub)}</span></div>
     </div>`,
   )}</div>`;
 }

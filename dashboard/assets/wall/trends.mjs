@@ -34,24 +34,30 @@ function steps(top) {
   const power = 10 ** Math.floor(Math.log10(raw || 1));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? power;
   const found = [];
-  for (let value = 0; value <= top + step * 0.01; value += step) found.push(value);
-  return found;
+  for (let n = 0; n * step <= top + step * 0.01; n += 1) found.push(n * step);
+  return { found, digits: Math.max(0, -Math.floor(Math.log10(step))) };
 }
 
-function barPlot({ day }, width, height, nowMs) {
+/** Hours that are over as bars; the running one is hollow, and its figure is that of the last whole hour: it is no fall. */
+function barPlot({ day, digits }, width, height, nowMs) {
   const hour = hourOf(nowMs);
-  const counts = day.values.slice(0, hour + 1);
-  const top = Math.max(4, ...counts, ...day.high.filter((v) => v !== null)) * 1.12;
+  const hours = day.values.map((v, h) => [h, v]).filter(([h, v]) => h <= hour && v !== null && v !== undefined);
+  const counts = new Map(hours);
+  const last = hours.findLast(([h]) => h < hour) ?? hours.at(-1);
+  const most = Math.max(...counts.values(), ...day.high.filter((v) => v !== null && v !== undefined), digits ? 0 : 4);
+  const top = (most > 0 ? most : 1) * 1.12;
+  const scale = steps(top / 1.12);
   const x = (h) => LEFT + (h * (width - LEFT - 8)) / 24;
   const y = (v) => height - FOOT - (v / top) * (height - FOOT - 22);
   const band = bandOf(day.low, day.high, x, y, 0.5);
   const bar = (width - LEFT) / 24;
-  const outside = (h) => day.high[h] !== null && counts[h] > day.high[h];
+  const outside = (h, v) => day.high[h] !== null && day.high[h] !== undefined && v > day.high[h];
+  const kind = (h, v) => (h === hour ? "bar running" : outside(h, v) ? "bar out" : "bar");
   return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img">
-    ${steps(top / 1.12).map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v)}</text>`)}
+    ${scale.found.map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v, scale.digits)}</text>`)}
     ${band && html`<path class="band" d=${band} />`}
-    ${counts.map((v, h) => html`<rect class=${outside(h) ? "bar out" : "bar"} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
-    <text class="now" x=${Math.max(x(hour) + bar / 2, LEFT + 20)} y=${Math.max(20, y(counts.at(-1) ?? 0) - 8)} text-anchor="middle">${number(counts.at(-1))}</text>
+    ${hours.map(([h, v]) => html`<rect class=${kind(h, v)} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
+    ${last && html`<text class="now" x=${Math.max(x(last[0]) + bar / 2, LEFT + 20)} y=${Math.max(20, y(last[1]) - 8)} text-anchor="middle">${number(last[1], digits)}</text>`}
     <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
     ${[0, 6, 12, 18].map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
     ${band && html`<text class="label" x=${width - 12} y=${Math.max(24, Math.min(...day.high.slice(17).filter((v) => v !== null).map(y)) - 10)} text-anchor="end">${t("wall.usual_band")}</text>`}

@@ -8,6 +8,10 @@ import { trace } from "../lib/trace.mjs";
 
 /** More coloured rows than this and colour stops meaning anything: the wash is left to the worst. */
 const WASHES = 5;
+/** Groups whose headings the layout has room for beside a full set of rows. */
+const GROUPS = 4;
+/** The height of a heading in rows. */
+const HEADING = 0.55;
 
 /** The rows that are shown: those of the wall in their order; a coloured reserve row takes the calmest one's place. */
 export function chosen(vitals, count) {
@@ -21,7 +25,9 @@ export function chosen(vitals, count) {
       rows.splice(calm, 1, row);
     }
   }
-  while (rows.length > count) {
+  // every further group takes a heading's height: cut rows rather than squeeze them
+  const fits = () => count - Math.max(0, new Set(rows.map((row) => row.group)).size - GROUPS);
+  while (rows.length > fits()) {
     const calm = rows.findLastIndex((each) => !each.level);
     rows.splice(calm < 0 ? rows.length - 1 : calm, 1);
   }
@@ -38,7 +44,7 @@ export function vitals(rows, total, scene, nowMs) {
     <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2><span>${t("wall.vitals_note")}</span></header>
     ${!rows.length && html`<p class="empty">${t("wall.no_vitals")}</p>`}
     ${[...groups].map(
-      ([key, members]) => html`<section class="group" style=${`flex:${members.length} 1 0`}>
+      ([key, members]) => html`<section class="group" style=${`flex:${members.length + HEADING} 1 0`}>
         <h3>${t(`vital_group.${key}`)}</h3>
         ${members.map((row) => vital(row, washed.has(row), nowMs))}
       </section>`,
@@ -67,6 +73,7 @@ export const shown = (row) => (row.parts ? `${number(row.parts[0])}/${number(row
 
 /** The unit in the reader's language; counting words of Chinese have no English one. */
 export function unit(row) {
+  if (row.parts && row.unit === "%") return "";
   const key = `unit.${row.unit}`;
   if (has(key)) return t(key);
   return language === "en" && /[\u4e00-\u9fff]/.test(row.unit) ? "" : row.unit;

@@ -1,0 +1,186 @@
+"""Where readings come into the worker: our own MQTT endpoint or a broker, and the field protocols over TCP.
+
+Settings become parts of `ingest` here. What gateways say that is no reading (status, replies) is passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from app.declared import Declared
+from core.clock import Clock
+from core.db import AWAY, Database
+from core.log import logger
+from core.metrics import Metrics
+from core.settings import MqttSettings, Settings
+from ingest.assemble import DECODERS, Assembler, Limits
+from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
+from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
+from ingest.field import PROTOCOLS
+from ingest.intake import Intake
+from ingest.mqtt import Message
+from ingest.rights import GatewayRights
+from ingest.sparkplug import SparkplugHost, state
+from ingest.tcp import TcpServer
+from iot import registry_store
+from iot.codecs.frame import Decoder
+from iot.codecs.plain import Mapper
+from iot.registry import Registry
+
+#: Name of this host among Sparkplug nodes.
+HOST = "cityops"
+Heard = Callable[[str, bytes], None]
+
+
+@dataclass(slots=True)
+class Doors(Listener, BrokerNews):
+    """All doors of a worker. `publish` goes out by the one that the gateway came in by."""
+
+    settings: Settings
+    intake: Intake
+    clock: Clock
+    metrics: Metrics
+    authenticate: Authenticate
+    replied: Heard = lambda _gateway, _payload: None
+    endpoint: Endpoint | None = field(default=None, init=False)
+    link: BrokerLink | None = field(default=None, init=False)
+    servers: dict[str, TcpServer] = field(default_factory=dict, init=False)
+    mappers: list[Mapper] = field(init=False)
+
+    def __post_init__(self) -> None:
+        mqtt = self.settings.mqtt
+        self.mappers = mappers_of(self.settings)
+        published = [mapper for mapper in self.mappers if mapper.topic]
+        if mqtt.mode == "external":
+            self.link = BrokerLink(
+                broker_settings(mqtt), self.intake, self.clock, self.metrics, self, published
+            )
+        else:
+            self.endpoint = Endpoint(
+                self.intake, self.authenticate, self.clock, self.metrics,
+                limits=limits_of_gateways(mqtt), rights=GatewayRights(published), listener=self,
+            )  # fmt: skip
+        for name in self.settings.tcp.ports:
+            self.servers[name] = TcpServer(name, PROTOCOLS[name], self.intake, self.clock, self.metrics)
+
+    async def open(self) -> None:
+        """Listen on every port."""
+        mqtt, tcp = self.settings.mqtt, self.settings.tcp
+        if self.endpoint is not None:
+            await self.endpoint.start(mqtt.bind, mqtt.port)
+            if mqtt.tls_port:
+                await self.endpoint.start(mqtt.bind, mqtt.tls_port, server_tls(mqtt))
+        for name, server in self.servers.items():
+            await server.start(tcp.bind, tcp.ports[name])
+        self.publish(Message(*state(HOST, self.clock.now_us() // 1000, online=True), 1, retain=True))
+
+    async def close(self) -> None:
+        if self.endpoint is not None:
+            await self.endpoint.stop()
+        for server in self.servers.values():
+            await server.stop()
+
+    async def run(self) -> None:
+        """What lives as long as the worker: the connection to a broker."""
+        if self.link is None:
+            await asyncio.Event().wait()
+        else:
+            await self.link.run()
+
+    def publish(self, message: Message) -> bool:
+        """Tell gateways something; False when nobody is there to hear."""
+        if self.endpoint is not None:
+            return self.endpoint.publish(message) > 0
+        return self.link is not None and self.link.publish(message)
+
+    def decoders(self) -> dict[str, Decoder]:
+        """Every format that may come in by these doors."""
+        host = SparkplugHost(
+            self.clock, lambda topic, payload: void(self.publish(Message(topic, payload, 0)))
+        )
+        return decoders_of(self.mappers) | {"sparkplug": host}
+
+    # -- what gateways say beside readings -----------------------------------------------------------------
+
+    def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002 - the desk has its own clock
+        self.replied(gateway, payload)
+
+
+def void(_result: object) -> None:
+    """Nobody asks what became of it."""
+
+
+def mappers_of(settings: Settings) -> list[Mapper]:
+    return [Mapper(mapping) for mapping in settings.ingest.mappings]
+
+
+def decoders_of(mappers: Iterable[Mapper]) -> dict[str, Decoder]:
+    """The formats without a memory of their own, and what is declared in the settings."""
+    return {**DECODERS, **{mapper.source: mapper for mapper in mappers}}
+
+
+def limits_of_gateways(mqtt: MqttSettings) -> EndpointLimits:
+    return EndpointLimits(
+        packet_bytes=mqtt.max_packet_bytes, in_flight=mqtt.receive_maximum,
+        messages_s=mqtt.messages_per_s, bytes_s=mqtt.bytes_per_s,
+    )  # fmt: skip
+
+
+def server_tls(mqtt: MqttSettings) -> ssl.SSLContext:
+    """TLS 1.2 or newer; with a CA, only for those who show a certificate of it."""
+    assert mqtt.tls_certificate is not None, "the settings have checked it"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(mqtt.tls_certificate, mqtt.tls_key)
+    if mqtt.tls_ca is not None:
+        context.load_verify_locations(mqtt.tls_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def broker_settings(mqtt: MqttSettings) -> BrokerSettings:
+    tls = None
+    if mqtt.tls_ca is not None:
+        tls = ssl.create_default_context(cafile=str(mqtt.tls_ca))
+        if mqtt.tls_certificate is not None:
+            tls.load_cert_chain(mqtt.tls_certificate, mqtt.tls_key)
+    return BrokerSettings(
+        mqtt.host, mqtt.port, mqtt.client_id, mqtt.username, mqtt.password.get_secret_value(),
+        receive_maximum=mqtt.receive_maximum, packet_bytes=mqtt.max_packet_bytes, shared=mqtt.shared, tls=tls,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assembling:
+    """Makes the assembler of a registry snapshot; decoders with a memory outlive it."""
+
+    limits: Limits
+    decoders: dict[str, Decoder]
+
+    def __call__(self, registry: Registry) -> Assembler:
+        return Assembler(registry, self.limits, self.decoders)
+
+
+async def register_own(declared: Declared, database: Database, now_us: int) -> None:
+    """The gateways that the settings themselves name: those of TCP ports and of pushes. They cannot sign in."""
+    settings = declared.settings
+    wanted = [*settings.tcp.ports, *(push.gateway for push in settings.ingest.pushes)]
+    async with database.transaction() as connection:
+        rows = await (
+            await connection.execute(registry_store.QUERIES["known_gateways"], {"ids": wanted})
+        ).fetchall()
+        for gateway in sorted(set(wanted) - {row["id"] for row in rows}):
+            await registry_store.put_gateway(connection, gateway, now_us)
+
+
+async def lasting(run: Callable[[], Awaitable[None]], name: str) -> None:
+    """Run for ever; when it ends because the database is away, begin again: the doors must stay open meanwhile."""
+    while True:
+        try:
+            await run()
+        except AWAY as away:
+            logger("app").warning("waits for the database", what=name, error=str(away).strip())
+        await asyncio.sleep(1.0)

@@ -1,0 +1,243 @@
+// Right: one incident with everything that is needed to decide: why we think so, what was measured, what is done.
+
+import { get, path } from "../lib/api.mjs";
+import { html } from "../lib/dom.mjs";
+import { clock, date, hourMinute, span } from "../lib/format.mjs";
+import { shape } from "../lib/shapes.mjs";
+import { has, language, name, t, told } from "../lib/text.mjs";
+import { isUnacknowledged } from "../wall/right.mjs";
+import { actionsOf } from "./act.mjs";
+import { chart } from "./chart.mjs";
+import { provenance } from "./queue.mjs";
+
+const BEFORE_MS = 30 * 60000;
+const CHARTS = 6;
+const SAID = ["what", "where", "since", "why", "against", "affects", "next"];
+/** What stands as buttons; the rest is behind the list of further actions. */
+const FIRST = ["acknowledge", "confirm", "dismiss"];
+
+/** Everything about an incident that the queue does not carry. */
+export class Bench {
+  /** `changed()` after anything was read; `now()` by the centre's clock. */
+  constructor(changed, now) {
+    this.changed = changed;
+    this.now = now;
+    this.clear();
+  }
+
+  clear() {
+    Object.assign(this, { incident: null, series: new Map(), at: null, ranked: null, failed: "" });
+  }
+
+  /** Read it anew; what was read for another one meanwhile is dropped. */
+  async read(id) {
+    if (this.incident?.id !== id) this.clear();
+    this.wanted = id;
+    try {
+      const found = await get(path("incidents", id));
+      if (this.wanted !== id) return;
+      this.incident = found;
+      this.failed = "";
+      this.changed();
+      await this.#readSeries(found);
+    } catch (fault) {
+      if (this.wanted === id) this.failed = fault.message;
+    }
+    this.changed();
+  }
+
+  async #readSeries(incident) {
+    const toMs = Date.parse(incident.closed_at ?? "") || this.now();
+    for (const fact of pointsOf(incident).slice(0, CHARTS)) {
+      const fromMs = Math.min(Date.parse(fact.onset), toMs - BEFORE_MS) - BEFORE_MS;
+      const long = toMs - fromMs > 6 * 3600000;
+      const query = new URLSearchParams({ device: fact.device, channel: fact.channel, from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), bucket: long ? "1m" : "raw", limit: "1000" });
+      const [series, device] = await Promise.all([get(`/readings?${query}`).catch(() => null), this.#device(fact.device)]);
+      if (this.wanted !== incident.id) return;
+      if (series) this.series.set(`${fact.device}/${fact.channel}`, { ...series, items: series.items.map(flat), fromMs, toMs, device });
+      this.changed();
+    }
+  }
+
+  async #device(id) {
+    this.devices ??= new Map();
+    if (!this.devices.has(id)) this.devices.set(id, get(path("devices", id)).catch(() => null));
+    return this.devices.get(id);
+  }
+
+  /** Who could go, for the case of the incident that waits for somebody. */
+  async rank(caseId) {
+    this.ranked = { case: caseId, items: null };
+    this.changed();
+    const { items } = await get(`${path("cases", caseId, "recommendation")}`).catch(() => ({ items: [] }));
+    if (this.ranked?.case === caseId) this.ranked.items = items;
+    this.changed();
+  }
+}
+
+const flat = (item) => ({ time: item.time, value: item.value ?? item.mean });
+
+/** One fact a point, the earliest of each. */
+function pointsOf(incident) {
+  const found = new Map();
+  for (const fact of incident.evidence ?? []) {
+    const key = `${fact.device}/${fact.channel}`;
+    if (fact.device && fact.channel && (!found.has(key) || fact.onset < found.get(key).onset)) found.set(key, fact);
+  }
+  return [...found.values()];
+}
+
+/** `desk` = what the page offers: act(), may, now(), crews, cases, orders, sendToWall(), showOnMap(). */
+export function workbench(bench, live, desk) {
+  if (!live) return html`<section class="bench empty-bench"><p class="empty">${t("console.choose")}</p></section>`;
+  const incident = bench.incident?.id === live.id ? bench.incident : null;
+  const thing = { ...live, ...(incident ?? {}), title: live.title };
+  return html`<section class="bench" aria-label=${t("console.bench")}>
+    ${head(thing, incident, desk)}
+    <div class="sections">
+      ${bench.failed && html`<p class="empty" role="alert">${bench.failed}</p>`}
+      ${incident ? html`${explanation(incident)}${traces(bench, incident)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
+      ${work(bench, thing, desk)}
+      ${incident && timeline(incident)}
+    </div>
+  </section>`;
+}
+
+function head(thing, incident, desk) {
+  const can = incident ? actionsOf("incident", incident, desk.may) : [];
+  const primary = can.find((action) => FIRST.includes(action));
+  const waiting = isUnacknowledged(thing);
+  return html`<header class=${`head l${thing.level}`}>
+    <div class="title">${shape(thing.level, { ring: waiting, title: t(`level.${thing.level}`) })}
+      <div><h2>${told(thing.title)}</h2><p class="n">${[thing.number, provenance(thing)].filter(Boolean).join(" · ")}</p></div></div>
+    <p class="chips">
+      <span class="chip">${t(`incident.state.${thing.state}`)}</span>
+      <span class="chip">${t("console.priority", { n: thing.priority })}</span>
+      <span class="chip">${t(`incident.grade.${thing.grade || "none"}`)}</span>
+      <span class="chip">${thing.sure ? t("console.sure") : t("console.unsure")}</span>
+      ${thing.acknowledged_by && html`<span class="chip">${t("wall.acked_by", { name: thing.acknowledged_by })} ${hourMinute(Date.parse(thing.acknowledged_at))}</span>`}
+    </p>
+    <div class="actions" role="toolbar" aria-label=${t("console.actions")}>
+      ${can.filter((action) => FIRST.includes(action)).map((action) => html`<button key=${action} class=${action === primary ? "primary" : ""} title=${key(action)} onClick=${() => desk.act("incident", incident, action)}>${t(`incident.action.${action}`)}${key(action) && html`<kbd>${key(action)}</kbd>`}</button>`)}
+      ${can.length > 0 && html`<select aria-label=${t("console.more_actions")} value="" onChange=${(event) => further(event, incident, desk)}>
+        <option value="">${t("console.more_actions")}</option>
+        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}</option>`)}
+      </select>`}
+      <button onClick=${() => desk.showOnMap(thing)} title="M">${t("console.show")}<kbd>M</kbd></button>
+      ${desk.may.has("wall.direct") && html`<button onClick=${() => desk.sendToWall(thing)}>${t("console.to_wall")}</button>`}
+      <button onClick=${() => desk.copyLink(thing)}>${t("console.link")}</button>
+    </div>
+  </header>`;
+}
+
+const KEYS = { acknowledge: "A" };
+const key = (action) => KEYS[action] ?? "";
+
+function further(event, incident, desk) {
+  const action = event.target.value;
+  event.target.value = "";
+  if (action) desk.act("incident", incident, action);
+}
+
+/** The engine's own words, in the reader's language. */
+function explanation({ said }) {
+  const words = said[language] ?? {};
+  const parts = SAID.map((part) => [part, [words[part] ?? []].flat()]).filter(([, sentences]) => sentences.length);
+  return html`<section><h3>${t("console.explanation")}</h3>
+    <dl class="said">${parts.map(([part, sentences]) => html`<dt>${t(`console.said.${part}`)}</dt><dd>${sentences.map((sentence) => html`<p>${sentence}</p>`)}</dd>`)}</dl>
+  </section>`;
+}
+
+function traces(bench, incident) {
+  const facts = pointsOf(incident);
+  if (!facts.length) return null;
+  return html`<section><h3>${t("console.evidence")} <small class="n">${facts.length}</small></h3>
+    <div class="charts">${facts.slice(0, CHARTS).map((fact) => trace(bench, incident, fact))}</div>
+    ${facts.length > CHARTS && html`<p class="more">+${facts.length - CHARTS}</p>`}
+  </section>`;
+}
+
+function trace(bench, incident, fact) {
+  const found = bench.series.get(`${fact.device}/${fact.channel}`);
+  const rule = `rule.${fact.rule}.name`;
+  const words = [has(rule) ? t(rule) : fact.what, fact.standing ? t("console.standing") : t("console.over")].join(" · ");
+  if (!found) return html`<figure class="chart" key=${fact.fact}><figcaption>${words}</figcaption></figure>`;
+  // a limit is drawn where the rule compares the value itself, not a change of it
+  const direct = found.items.some(({ value }) => value === fact.value);
+  const label = html`<strong>${name(found.device?.name) || fact.device}</strong> <em class=${`ink${fact.level}`}>${words}</em>`;
+  return html`<div key=${fact.fact}>${chart(
+    { ...found, label, onset: Date.parse(fact.onset), limit: direct ? fact.limit_value : null, level: fact.level },
+    bench.at,
+    (at) => {
+      bench.at = at;
+      bench.changed();
+    },
+  )}</div>`;
+}
+
+function causes({ causes: found = [] }, desk) {
+  if (!found.length) return null;
+  return html`<section><h3>${t("console.causes")}</h3>
+    <ol class="causes">${found.map(
+      (cause) => html`<li key=${cause.fact ?? cause.asset}><button class="plain" onClick=${() => desk.showOnMap(cause)}>${name(cause.name) || cause.asset}</button>
+        <i><u style=${`width:${100 * cause.probability}%`}></u></i><b class="n">${Math.round(100 * cause.probability)}%</b></li>`,
+    )}</ol>
+  </section>`;
+}
+
+/** Cases of the incident, each with its stages, what may be done to it, its orders, and who could go. */
+function work(bench, incident, desk) {
+  const mine = desk.cases.filter((each) => each.incident === incident.id);
+  return html`<section><h3>${t("console.work")} <kbd>D</kbd></h3>
+    ${!mine.length && html`<p class="empty">${t("wall.no_cases")}</p>`}
+    ${mine.map((each) => html`<article class="case" key=${each.id}>
+      <h4><span class="n">${each.number}</span> ${t(`case.state.${each.state}`)} · ${[each.lead, ...each.assisting].filter(Boolean).map((id) => words("department", id)).join(t("wall.comma"))}</h4>
+      <ol class="stages">${each.stages.map((stage) => html`<li class=${stage.state} key=${stage.stage}>${t(`stage.${stage.stage}`)}<small class="n">${stage.due_at && stage.state === "current" ? due(stage, desk.now()) : ""}</small></li>`)}</ol>
+      <div class="actions">
+        ${actionsOf("case", each, desk.may).map((action) => html`<button key=${action} onClick=${() => desk.act("case", each, action)}>${t(`case.action.${action}`)}</button>`)}
+        ${desk.may.has("order.create") && html`<button onClick=${() => bench.rank(each.id)}>${t("console.recommend")}</button>`}
+      </div>
+      ${desk.orders.filter((order) => order.case === each.id).map((order) => orderRow(order, desk))}
+      ${bench.ranked?.case === each.id && ranking(bench.ranked, each, desk)}
+    </article>`)}
+  </section>`;
+}
+
+const words = (prefix, id) => (has(`${prefix}.${id}`) ? t(`${prefix}.${id}`) : id);
+
+const due = ({ due_at }, nowMs) => {
+  const left = (Date.parse(due_at) - nowMs) / 1000;
+  return left < 0 ? t("wall.over", { time: span(-left) }) : t("wall.left", { time: span(left) });
+};
+
+function orderRow(order, desk) {
+  const since = Date.parse(order.times?.[order.state] ?? order.created_at);
+  return html`<div class="order" key=${order.id}>
+    <p><b>${name(desk.crews.get(order.crew)?.name) || order.crew}</b> ${t(`order.state.${order.state}`)} <span class="n">${clock(since)}</span> ${order.late && html`<em class="late">${t("console.late")}</em>`}</p>
+    <div class="actions">${actionsOf("order", order, desk.may).map((action) => html`<button key=${action} onClick=${() => desk.act("order", order, action)}>${t(`order.action.${action}`)}</button>`)}</div>
+  </div>`;
+}
+
+function ranking({ items }, found, desk) {
+  if (!items) return html`<p class="empty">${t("console.reading")}</p>`;
+  if (!items.length) return html`<p class="empty">${t("console.nobody")}</p>`;
+  return html`<ol class="ranking">${items.slice(0, 8).map(
+    (each) => html`<li class=${each.able ? "" : "barred"} key=${each.crew}>
+      <div><b>${name(desk.crews.get(each.crew)?.name) || each.crew}</b> ${each.travel_s !== null && html`<span class="n">${span(each.travel_s)}</span>`}
+        <small>${[...each.reasons, ...each.shortfalls].join(" · ")}${each.barred.length ? html` <em>${each.barred.join(" · ")}</em>` : ""}</small></div>
+      ${each.able && html`<button onClick=${() => desk.order(found, each.crew)}>${t("order.action.send")}</button>`}
+    </li>`,
+  )}</ol>`;
+}
+
+function timeline({ timeline: lines }) {
+  return html`<section><h3>${t("console.timeline")}</h3>
+    <ol class="timeline">${[...lines].reverse().map((line) => {
+      const ms = Date.parse(line.at);
+      const said = line.fields?.reason ?? line.fields?.text ?? "";
+      return html`<li><time class="n" datetime=${line.at} title=${date(ms)}>${clock(ms)}</time><span>${words("incident.action", line.action)}${said && html` <q>${said}</q>`}</span><small>${who(line.actor)}</small></li>`;
+    })}</ol>
+  </section>`;
+}
+
+const who = (actor) => (actor.startsWith("system:") ? t("console.system") : actor);

@@ -1,0 +1,400 @@
+// The console: the page where operators work. Everything live comes over the stream, everything done goes to the API.
+
+import { all, get, send } from "../lib/api.mjs";
+import { html, render } from "../lib/dom.mjs";
+import { ZONE, age, clock, date } from "../lib/format.mjs";
+import { Live } from "../lib/live.mjs";
+import { half } from "../lib/shapes.mjs";
+import { asked, language, load, name, t, told } from "../lib/text.mjs";
+import { isUnacknowledged } from "../wall/right.mjs";
+import { actionsOf, begin, commit, form, refusal } from "./act.mjs";
+import { alarms, listed } from "./alarms.mjs";
+import { Bench, workbench } from "./bench.mjs";
+import { Shown, devicePage, sorted } from "./devices.mjs";
+import { ConsoleMap } from "./map.mjs";
+import { queue, queued } from "./queue.mjs";
+
+const TOPICS = ["status", "incidents", "cases", "orders", "crews", "alerts", "points"];
+const VIEWS = ["incidents", "alarms", "devices"];
+const REDRAW_MS = 100;
+const SAID_MS = 6000;
+const WALL_MIN = 10;
+const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "help"];
+const noFilter = () => ({ levels: new Set(), waiting: false, words: "" });
+
+export class Console {
+  constructor(root, setup) {
+    this.root = root;
+    this.setup = setup;
+    this.may = new Set(setup.may);
+    this.filter = noFilter();
+    this.lists = { plans: [], codes: [], incidents: [], evidence: [] };
+    this.devices = new Map();
+    this.numbers = new Map();
+    this.deviceLevels = new Map();
+    this.recent = [];
+    this.bench = new Bench(() => this.touch(), () => this.now());
+    this.shown = new Shown(() => this.touch(), () => this.now());
+    this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id) });
+    this.live = new Live(TOPICS, { changed: (topic) => this.#heard(topic), state: (on, code) => this.#state(code) });
+    this.#route();
+  }
+
+  start() {
+    this.live.onPoints(({ n, device, level }) => {
+      for (let i = 0; i < n; i += 1) this.deviceLevels.set(this.numbers.get(device[i]) ?? device[i], level[i]);
+      this.map.points({ n, device, level });
+    });
+    this.live.start();
+    addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("popstate", () => {
+      this.#route();
+      this.touch();
+    });
+    setInterval(() => this.touch(), 1000);
+    this.draw();
+    this.#startMap();
+    this.#readLists();
+    this.#readRecent();
+    setInterval(() => this.#readRecent(), 60000);
+    return this;
+  }
+
+  // -- where we are: every view has an address -----------------------------------------------------------
+
+  #route() {
+    const [, , view, id] = location.pathname.split("/").map(decodeURIComponent);
+    this.view = VIEWS.includes(view) ? view : "incidents";
+    this.chosen = { ...(this.chosen ?? {}), [this.view]: id ?? this.chosen?.[this.view] ?? null };
+    this.#readChosen();
+  }
+
+  open(view, id) {
+    this.view = view;
+    this.help = false;
+    this.chosen[view] = id ?? null;
+    history.pushState(null, "", this.#address(view, id));
+    this.#readChosen();
+    this.touch();
+  }
+
+  #address(view, id) {
+    return `/console/${view}${id ? `/${encodeURIComponent(id)}` : ""}${location.search}`;
+  }
+
+  #readChosen() {
+    const id = this.chosen[this.view];
+    if (!id) return;
+    if (this.view === "incidents") this.bench.read(id);
+    if (this.view === "devices") this.shown.read(id);
+  }
+
+  // -- what is read --------------------------------------------------------------------------------------
+
+  async #startMap() {
+    if (!this.setup.map) return;
+    const style = this.setup.map.style.replace(/scale=[\d.]+/, "scale=2.2").replace(/pitch=\d+/, "pitch=0");
+    const [base, devices] = await Promise.all([get(`${style.replace("/api/v1", "")}&theme=dark`), get("/map/devices")]);
+    devices.device.forEach((id, i) => this.numbers.set(devices.id[i], id));
+    for (const [key, level] of [...this.deviceLevels]) {
+      if (!this.numbers.has(key)) continue;
+      this.deviceLevels.delete(key);
+      this.deviceLevels.set(this.numbers.get(key), level);
+    }
+    await this.map.start(document.getElementById("console-map"), { ...this.setup.map, style: base, pitch: 0, bearing: 0 }, devices);
+    this.map.map.once("idle", () => (this.root.dataset.map = "ready"));
+    this.marked = "";
+    this.touch();
+  }
+
+  async #readLists() {
+    const [plans, codes, devices] = await Promise.all([get("/plans").catch(() => ({ items: [] })), get("/codes").catch(() => ({ items: [] })), all("/devices").catch(() => [])]);
+    this.plans = plans.items;
+    this.lists.codes = codes.items.map((code) => [code.code, `${code.code} ${code.name}`]);
+    this.devices = new Map(devices.map((device) => [device.id, device]));
+    this.touch();
+  }
+
+  async #readRecent() {
+    const from = new Date(this.now() - 86400000).toISOString();
+    this.recent = await all(`/alerts?from=${encodeURIComponent(from)}`, 2000).catch(() => this.recent);
+    this.touch();
+  }
+
+  #heard(topic) {
+    const id = this.chosen.incidents;
+    const live = this.live.items.incidents.get(id);
+    if (topic === "incidents" && this.view === "incidents" && live && live.changed_at !== this.readAt) {
+      this.readAt = live.changed_at;
+      this.bench.read(id);
+    }
+    this.touch();
+  }
+
+  #state(code) {
+    this.code = code;
+    this.touch();
+  }
+
+  // -- what is done --------------------------------------------------------------------------------------
+
+  now() {
+    return this.live.now();
+  }
+
+  get cases() {
+    return this.live.list("cases");
+  }
+
+  get orders() {
+    return this.live.list("orders");
+  }
+
+  get crews() {
+    return this.live.items.crews;
+  }
+
+  act(noun, thing, action, given) {
+    this.lists.incidents = queued(this.live.list("incidents"), noFilter(), this.now()).filter((i) => i.id !== thing.id).map((i) => [i.id, `${i.number} ${told(i.title)}`]);
+    this.lists.plans = (this.plans ?? []).filter((plan) => plan.incidents.includes(thing.type)).map((plan) => [plan.key, told(plan.name)]);
+    this.lists.evidence = (thing.evidence ?? []).map((fact) => [fact.fact, `${name(this.devices.get(fact.device)?.name) || fact.device} · ${t(`rule.${fact.rule}.name`)}`]);
+    begin(this, noun, thing, action, given);
+  }
+
+  form(wanted) {
+    this.asked = wanted;
+    this.touch();
+  }
+
+  async #submit(values) {
+    const { noun, thing, action } = this.asked;
+    this.asked = null;
+    this.touch();
+    await commit(this, noun, thing, action, values);
+  }
+
+  /** After an action: what is shown is read anew; the stream brings the rest. */
+  done() {
+    this.#readChosen();
+    if (this.view === "alarms") this.#readRecent();
+  }
+
+  say(words, bad = false) {
+    this.said = { words, bad };
+    clearTimeout(this.saidTimer);
+    this.saidTimer = setTimeout(() => {
+      this.said = null;
+      this.touch();
+    }, SAID_MS);
+    this.touch();
+  }
+
+  async order(found, crew) {
+    try {
+      await send("POST", "/orders", { case: found.id, crew, send: true });
+      this.bench.ranked = null;
+      this.say(t("console.done", { what: t("order.action.send") }));
+    } catch (refused) {
+      this.say(refusal(refused, "order"), true);
+    }
+    this.done();
+  }
+
+  async sendToWall(incident) {
+    try {
+      await send("PUT", "/walls/wall", { incident: incident.id, minutes: WALL_MIN });
+      this.say(t("console.on_wall", { n: WALL_MIN }));
+    } catch (refused) {
+      this.say(refusal(refused, "incident"), true);
+    }
+  }
+
+  showOnMap(thing) {
+    if (this.view !== "incidents") this.open("incidents", this.chosen.incidents);
+    this.map.show(thing);
+  }
+
+  async copyLink(incident) {
+    const link = new URL(this.#address("incidents", incident.id), location.href).href;
+    await navigator.clipboard?.writeText(link).catch(() => {});
+    this.say(link);
+  }
+
+  // -- keys ----------------------------------------------------------------------------------------------
+
+  #key(event) {
+    const typing = event.target.closest?.("input, textarea, select, dialog");
+    if (event.key === "Escape" && !typing) return this.#back();
+    if (event.key === "Escape" && event.target.matches("#search")) return event.target.blur();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const done = step ? this.#step(step) : this.#command(event.key);
+    if (done !== false) event.preventDefault();
+  }
+
+  #back() {
+    if (this.help) this.help = false;
+    else if (this.bench.ranked) this.bench.ranked = null;
+    else this.filter = noFilter();
+    this.touch();
+  }
+
+  #step(by) {
+    const rows = { incidents: this.rows, alarms: this.alarmRows(), devices: this.deviceRows() }[this.view];
+    if (!rows.length) return false;
+    const at = rows.findIndex(({ id }) => id === this.chosen[this.view]);
+    this.open(this.view, rows[Math.max(0, Math.min(rows.length - 1, at + by))].id);
+  }
+
+  alarmRows() {
+    return listed(this.live.list("alerts"), this.filter, this.devices);
+  }
+
+  deviceRows() {
+    return sorted(this.devices, this.deviceLevels, this.filter);
+  }
+
+  #command(key) {
+    const alarm = this.view === "alarms" ? this.live.items.alerts.get(this.chosen.alarms) : null;
+    const incident = this.view === "incidents" ? this.bench.incident : null;
+    const can = incident ? actionsOf("incident", incident, this.may) : [];
+    if (key === "?") this.help = !this.help;
+    else if (key === "/") document.getElementById("search")?.focus();
+    else if (key === "f") document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
+    else if ("1234".includes(key)) this.filter.levels = new Set(this.filter.levels.has(Number(key)) ? [] : [Number(key)]);
+    else if (key === "a" && alarm?.allowed?.includes("acknowledge")) this.act("alert", alarm, "acknowledge");
+    else if (key === "a" && can.includes("acknowledge")) this.act("incident", incident, "acknowledge");
+    else if (key === "e" && can.includes("set_priority")) this.act("incident", incident, "set_priority", { priority: Math.max(1, incident.priority - 1) });
+    else if (key === "d" && incident) this.#dispatch(incident, can);
+    else if (key === "m" && incident) this.showOnMap(incident);
+    else return false;
+    this.touch();
+  }
+
+  /** Who goes: for the case that there is, else a case first. */
+  #dispatch(incident, can) {
+    const mine = this.cases.find((each) => each.incident === incident.id && !["closed", "refused", "void"].includes(each.state));
+    if (mine) this.bench.rank(mine.id);
+    else if (can.includes("open_case")) this.act("incident", incident, "open_case");
+  }
+
+  // -- what is drawn -------------------------------------------------------------------------------------
+
+  touch() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.draw();
+    }, REDRAW_MS);
+  }
+
+  draw() {
+    const { live, view } = this;
+    const incidents = live.list("incidents");
+    const nowMs = this.now();
+    this.rows = queued(incidents, this.filter, nowMs);
+    if (!this.chosen.incidents && this.rows.length && view === "incidents") this.#first();
+    render(html`${this.#top(incidents, nowMs)}
+      <main class=${view}>
+        ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.#narrow(filter) })}
+        <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
+        ${view === "incidents" && workbench(this.bench, live.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
+        ${view === "alarms" && alarms({ rows: this.alarmRows(), alerts: live.list("alerts"), recent: this.recent, incidents, filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.#narrow(filter) })}
+        ${view === "devices" && devicePage({ rows: this.deviceRows(), levels: this.deviceLevels, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
+      </main>
+      ${this.#foot(nowMs)}
+      ${form(this.asked, this.lists, (values) => this.#submit(values), () => this.form(null))}
+      ${this.help && this.#help()}
+      <p class=${`said ${this.said?.bad ? "bad" : ""}`} role=${this.said?.bad ? "alert" : "status"} hidden=${!this.said}>${this.said?.words}</p>`, this.root);
+    this.#drawMap(incidents, nowMs);
+  }
+
+  /** An incident that has left the stream but was asked for by its address. */
+  #ended() {
+    const found = this.bench.incident;
+    return found && found.id === this.chosen.incidents ? { ...found, title: found.name } : null;
+  }
+
+  #first() {
+    this.chosen.incidents = this.rows[0].id;
+    this.#readChosen();
+  }
+
+  #narrow(filter) {
+    this.filter = filter;
+    this.touch();
+  }
+
+  #drawMap(incidents, nowMs) {
+    if (!this.map.ready) return;
+    const drawn = JSON.stringify(incidents.map((i) => [i.id, i.level, i.state, i.acknowledged_at, i.lon, i.lat]));
+    if (drawn !== this.drawn) {
+      this.drawn = drawn;
+      this.map.incidents(incidents);
+    }
+    this.map.units(this.live.list("crews").filter((c) => c.state === "free" || c.state === "busy"), nowMs);
+    const marked = `${this.bench.incident?.id} ${this.bench.incident?.version}`;
+    if (marked !== this.marked) {
+      this.marked = marked;
+      this.map.mark(this.bench.incident, this.bench.incident?.evidence);
+    }
+  }
+
+  #top(incidents, nowMs) {
+    const waiting = incidents.filter(isUnacknowledged).length;
+    return html`<header class="top">
+      <h1>${t("console.title", { city: name(this.setup.city) })}</h1>
+      <nav aria-label=${t("console.views")}>${VIEWS.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
+        <a href="/wall" target="_blank" rel="noopener">${t("console.wall")}</a></nav>
+      <input id="search" type="search" placeholder=${`${t("console.search")}  /`} aria-label=${t("console.search")} value=${this.filter.words} onInput=${(event) => this.#narrow({ ...this.filter, words: event.target.value })} />
+      <button onClick=${() => this.#command("?")} title="?">${t("console.help")}</button>
+      <p class="clock"><b class="n">${clock(nowMs)}</b> <span class="n">${date(nowMs)}</span></p>
+    </header>`;
+  }
+
+  #go(event, view) {
+    if (event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    this.open(view, this.chosen[view]);
+  }
+
+  #foot(nowMs) {
+    const { connected, lostMs, tries } = this.live;
+    const status = this.live.items.status.get("now");
+    if (!connected && (lostMs || this.code)) {
+      return html`<footer class="foot cutoff" role="alert">${half} ${this.code ? t("wall.not_allowed") : t("wall.cut_off", { s: Math.round((nowMs - lostMs) / 1000) })} <b>${lostMs ? t("wall.last_data", { time: clock(lostMs) }) : ""}</b> ${t("wall.reconnect", { n: tries })}</footer>`;
+    }
+    if (!status) return html`<footer class="foot">${t("console.reading")}</footer>`;
+    const { sensors, stale = [], delay_s: delay, provenance = [] } = status;
+    return html`<footer class="foot">
+      <span>${t("wall.link", { s: delay === null || delay === undefined ? "—" : delay < 10 ? delay.toFixed(1) : age(delay) })}</span>
+      <span>${t("wall.sensors")} <b class="n">${sensors?.online} / ${sensors?.total}</b></span>
+      ${status.database === "away" && html`<span class="violet">${half} ${t("wall.database_away")}</span>`}
+      ${stale.length > 0 && html`<span class="violet">${half} ${t("wall.stale_sources", { n: stale.length, names: stale.slice(0, 3).map(told).join(t("wall.comma")) })}</span>`}
+      ${provenance.length > 0 && html`<span class="scene">${t("wall.scene", { what: provenance.map((p) => t(`provenance.${p}`)).join(" + ") })}</span>`}
+      <span class="grow"></span>
+      <span>${this.setup.me}</span>
+      <a href=${other()}>${language === "zh" ? "EN" : "中文"}</a>
+    </footer>`;
+  }
+
+  #help() {
+    return html`<aside class="help" role="dialog" aria-label=${t("console.help")}><h2>${t("console.help")}</h2>
+      <dl>${SHORTCUTS.map((key) => html`<dt><kbd>${t(`console.key.${key}.key`)}</kbd></dt><dd>${t(`console.key.${key}.does`)}</dd>`)}</dl></aside>`;
+  }
+}
+
+/** The other language, kept in a cookie for all pages. */
+function other() {
+  const address = new URL(location.href);
+  address.searchParams.set("lang", language === "zh" ? "en" : "zh");
+  return address.pathname + address.search;
+}
+
+async function mount(root) {
+  const [setup, me] = await Promise.all([get("/console"), get("/auth/me"), load(asked())]);
+  ZONE.name = setup.timezone;
+  document.title = t("console.title", { city: setup.city[language] ?? setup.city.zh });
+  window.cityopsConsole = new Console(root, { ...setup, me: me.name || me.id }).start();
+}
+
+mount(document.getElementById("console"));

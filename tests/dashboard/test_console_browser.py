@@ -1,0 +1,190 @@
+"""The console in a real browser, on incidents that the engine made in a real database: seen, understood, acted on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, ViewportSize
+
+from app import policy
+from core.actor import Actor
+from core.db import connect as plain_connect
+from core.http import install_errors
+from dashboard import api as screens_api
+from dashboard import pages, theme, wall
+from dashboard.rooms import Alerts, Incidents
+from dashboard.screens import Screens
+from events import api as events_api
+from iot import api as iot_api
+from iot.latest import Latest
+from iot.partitions import ReadingsTable
+from tests.dashboard import scripted
+from tests.dashboard.browser import browser
+from tests.events.conftest import City, catalogue, city, model, texts  # noqa: F401 - fixtures
+from tests.events.test_engine import burst
+
+pytestmark = pytest.mark.browser
+DESK = ViewportSize(width=1920, height=1080)
+OPERATOR = Actor("u1", "值班员", frozenset({"duty_operator", "dispatcher"}))
+
+
+def screens_of(town: City) -> Screens:
+    empty = {topic: scripted.Script([]) for topic in ("cases", "orders", "crews", "vitals")}
+    return Screens(
+        database=town.database,
+        clock=town.clock,
+        policy=policy.load()[0],
+        texts=town.texts,
+        registry=town.registry,
+        sources={"incidents": Incidents(town.views, town.clock), "alerts": Alerts(town.views), **empty},
+        facts=scripted.Told({"incidents_today": 1}),
+        setup=wall.setup(
+            wall.load(), city=scripted.both(["江州市", "Jiangzhou"]), timezone="Asia/Shanghai", base_map=None
+        ),
+    )
+
+
+def application(town: City, screens: Screens, actor: Actor) -> FastAPI:
+    app = FastAPI()
+    app.state.policy, app.state.database, app.state.clock = screens.policy, town.database, town.clock
+    install_errors(app, town.texts)
+    app.include_router(events_api.router(town.views))
+    app.include_router(screens_api.router(screens), prefix="/api/v1")
+    latest = Latest(town.registry)
+    sources = iot_api.Sources(lambda: town.registry, lambda: latest, "Asia/Shanghai")
+    app.include_router(iot_api.router(sources), prefix="/api/v1")
+    app.include_router(pages.router(town.texts))
+
+    @app.get("/api/v1/auth/me")
+    async def me() -> dict[str, str]:
+        return {"id": actor.id, "name": actor.name}
+
+    for path in ("plans", "codes"):
+        app.get(f"/api/v1/{path}")(nothing)
+    screens_api.mount_files(app, theme.load())
+    app.add_middleware(scripted.SignedIn, actor=actor, headers={})
+    return app
+
+
+async def nothing() -> dict[str, list[str]]:
+    return {"items": []}
+
+
+async def live(screens: Screens) -> None:
+    """What `Screens.run` does, without waiting for news."""
+    while True:
+        await screens.load()
+        await screens.tell_status()
+        screens.hub.tick()
+        await asyncio.sleep(0.3)
+
+
+@asynccontextmanager
+async def console(
+    opened: Browser, town: City, path: str = "/console", actor: Actor = OPERATOR
+) -> AsyncIterator[Page]:
+    screens = screens_of(town)
+    task = asyncio.create_task(live(screens))
+    errors: list[str] = []
+    async with scripted.serving(application(town, screens, actor)) as url:
+        page = await opened.new_page(viewport=DESK, reduced_motion="reduce")
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(url + path)
+        yield page
+        await page.close()
+        assert errors == []
+    task.cancel()
+
+
+@pytest.fixture(scope="module")
+async def opened() -> AsyncIterator[Browser]:
+    async with browser() as found:
+        yield found
+
+
+@pytest.fixture
+async def burst_city(city: City) -> City:  # noqa: F811 - the fixture
+    async with await plain_connect(city.database.dsn) as connection:
+        await ReadingsTable(86_400).prepare(connection, "off")
+    await city.begin()
+    await burst(city)
+    return city
+
+
+async def state_of(town: City) -> dict[str, object]:
+    (incident,) = await town.incidents()
+    return incident
+
+
+async def test_an_operator_sees_why_acknowledges_with_one_key_and_raises_the_priority_with_a_reason(
+    opened: Browser, burst_city: City
+) -> None:
+    async with console(opened, burst_city) as page:
+        await page.wait_for_selector(".entry.waiting", timeout=15_000)
+        await page.wait_for_selector("dl.said dd")
+        told = await page.locator(".bench").inner_text()
+        assert "疑似供水爆管" in told
+        assert "证据曲线 3" in told
+        assert "⟦" not in await page.locator("#console").inner_text()
+        await page.keyboard.press("a")
+        await page.wait_for_selector(".entry:not(.waiting)", timeout=8_000)
+        assert (await state_of(burst_city))["acknowledged_by"] == "u1"
+        before = int(str((await state_of(burst_city))["priority"]))
+        await page.wait_for_selector(".chip:has-text('已签收')")
+        await page.keyboard.press("e")
+        await page.fill("dialog textarea", "影响医院供水")
+        await page.locator("dialog button[type=submit]").click()
+        await page.wait_for_selector(".timeline q:has-text('影响医院供水')", timeout=8_000)
+        assert int(str((await state_of(burst_city))["priority"])) == max(1, before - 1)
+
+
+async def test_every_view_has_an_address_and_alarms_can_be_shelved_with_a_reason(
+    opened: Browser, burst_city: City
+) -> None:
+    async with console(opened, burst_city, "/console/alarms?lang=en") as page:
+        await page.wait_for_selector(".alarm.unacknowledged", timeout=15_000)
+        count = await page.locator(".alarm").count()
+        assert count == len(await burst_city.alerts())
+        await page.keyboard.press("j")
+        assert page.url.split("/console/alarms/")[1].startswith(
+            str(await page.locator("[aria-selected=true]").get_attribute("id")).removeprefix("alarm-")
+        )
+        await page.get_by_role("button", name="shelve").click()
+        await page.fill("dialog textarea", "logger is being exchanged")
+        await page.locator("dialog button[type=submit]").click()
+        await page.wait_for_selector(".alarm.shelved", timeout=8_000)
+        assert [alert["state"] for alert in await burst_city.alerts()].count("shelved") == 1
+        assert "⟦" not in await page.locator("#console").inner_text()
+
+
+async def test_what_a_person_may_not_do_has_no_button_and_what_is_refused_says_why(
+    opened: Browser, burst_city: City
+) -> None:
+    id_ = str((await state_of(burst_city))["id"])
+    async with console(opened, burst_city, f"/console/incidents/{id_}") as page:
+        await page.wait_for_selector(".actions .primary", timeout=15_000)
+        await page.evaluate("window.cityopsConsole.may = new Set()")
+        await page.wait_for_selector(".bench .actions button", timeout=5_000)
+        await page.wait_for_function("!document.querySelector('.bench .primary')")
+        dismiss = "const c = window.cityopsConsole; c.act('incident', c.bench.incident, 'reopen')"
+        await page.evaluate(dismiss)
+        await page.fill("dialog textarea", "否")
+        await page.locator("dialog button[type=submit]").click()
+        await page.wait_for_selector("p.said.bad:has-text('此时可以')", timeout=8_000)
+
+
+async def test_nothing_on_the_console_is_smaller_than_twelve_pixels(
+    opened: Browser, burst_city: City
+) -> None:
+    async with console(opened, burst_city) as page:
+        await page.wait_for_selector(".chart .empty", timeout=15_000)
+        smallest = await page.evaluate(
+            "Math.min(...[...document.querySelectorAll('#console *')].filter((e) => !e.closest('svg') &&"
+            " [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))"
+            ".map((e) => parseFloat(getComputedStyle(e).fontSize)))"
+        )
+        assert smallest >= 12

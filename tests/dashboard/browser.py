@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,9 +27,11 @@ FLAGS = [
 
 
 def chromium() -> str:
-    """The path of a Chromium; skips the test when there is none."""
+    """The path of a Chromium; skips the test when there is none, fails it where it must not be skipped (CI)."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None and os.environ.get("CITYOPS_TEST_BROWSER") == "required":  # noqa: TID251 - set by .ci/run
+        pytest.fail("no Chromium here, and this run must not skip the browser tests")
     if found is None:
         pytest.skip("no Chromium here: install it (Debian: apt-get install chromium) to run browser tests")
     return found

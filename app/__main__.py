@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "plan.plan",
     "simulate": "simulate.simulate",
     "score": "score.score",
+    "backtest": "backtest.backtest",
     "bench": "bench.bench",
     "backfill": "backfill.backfill",
 }

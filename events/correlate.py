@@ -99,6 +99,10 @@ class Score:
         return sum(self.parts.values())
 
 
+#: Key of a place → (onset, id) of what is filed there, ascending.
+Filed = dict[tuple[object, ...], list[tuple[int, str]]]
+
+
 @dataclass(slots=True)
 class _Type:
     """What a type needs at hand: who is evidence of what, and the facts filed by place and time."""
@@ -107,10 +111,8 @@ class _Type:
     #: Where anchors are filed, and each other kind of evidence.
     keys: Keys
     others_keys: dict[str, Keys]
-    anchors: dict[tuple[object, ...], list[tuple[int, str]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    others: dict[tuple[object, ...], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    anchors: Filed = field(default_factory=dict)
+    others: dict[str, Filed] = field(default_factory=lambda: defaultdict(dict))
     group_of: dict[str, Group] = field(default_factory=dict)
     attached: dict[str, set[Group]] = field(default_factory=lambda: defaultdict(set))
     evidence_of: dict[str, Evidence] = field(default_factory=dict)
@@ -261,20 +263,23 @@ class Correlator:
         type_.group_of[fact.id] = group
         type_.evidence_of[fact.id] = evidence
         touched = {group}
-        for other, sure in self._possible_links(type_, fact):
-            theirs = type_.group_of[other.id]
-            if theirs is group or theirs.keeps_from(group):
-                continue
-            if not sure and not related(
-                type_.decl.together.near, other.place, fact.place, self.world, fact.onset_us
-            ):
-                continue
-            group, loser = _larger(group, theirs)
-            _merge(type_, group, loser)
-            touched |= {group, loser}
+        near = type_.decl.together.near
+        for filed, sure in self._possible_links(type_, fact):
+            for _, id_ in filed:
+                theirs = type_.group_of[id_]
+                if theirs is group or theirs.keeps_from(group):
+                    continue
+                if not sure and not related(
+                    near, self.facts[id_].place, fact.place, self.world, fact.onset_us
+                ):
+                    continue
+                group, loser = _larger(group, theirs)
+                _merge(type_, group, loser)
+                touched |= {group, loser}
         self._file(type_, fact, evidence)
-        for other, kind in self._waiting_others(type_, fact):
-            _put(type_, group, other.id, kind)
+        for kind in type_.decl.evidence:
+            if not kind.anchor:
+                self._take_waiting(type_, group, fact, kind)
         return {group for group in touched if group.anchors or group.incident}
 
     def _attach(self, type_: _Type, fact: Fact, evidence: Evidence) -> set[Group]:
@@ -286,35 +291,43 @@ class Correlator:
         low, high = (round(lag * SECOND_US) for lag in evidence.lag)
         touched: set[Group] = set()
         for key in ask(evidence.near, fact.place):
-            for anchor in self._between(type_.anchors[key], fact.onset_us - high, fact.onset_us - low):
-                group = type_.group_of[anchor.id]
+            for _, id_ in _between(type_.anchors.get(key, []), fact.onset_us - high, fact.onset_us - low):
+                group = type_.group_of[id_]
                 if group not in touched and related(
-                    evidence.near, fact.place, anchor.place, self.world, fact.onset_us
+                    evidence.near, fact.place, self.facts[id_].place, self.world, fact.onset_us
                 ):
                     _put(type_, group, fact.id, evidence)
                     touched.add(group)
         return touched
 
-    def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[Fact, bool]]:
+    def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[list[tuple[int, str]], bool]]:
         """Anchors near a new one in time, and whether their place is sure to be related.
 
         Of two it is the later whose lag counts, so that it does not matter which of them is known first.
         An anchor of an open incident that still stands links for as long as the type's `joins_for`.
         """
+        at_us = fact.onset_us
         lag_us, joins_us = self._spans_us(type_, fact)
         type_.lag_of[fact.id] = lag_us
         for key in ask(type_.decl.together.near, fact.place):
+            filed = type_.anchors.get(key)
+            if not filed:
+                continue
             sure = key[0] != "cell"
-            filed = type_.anchors[key]
-            for other in self._between(filed, fact.onset_us - lag_us, fact.onset_us):
-                yield other, sure
-            for other in self._between(filed, fact.onset_us + 1, fact.onset_us + type_.lag_us):
-                if other.onset_us - fact.onset_us <= type_.lag_of[other.id]:
-                    yield other, sure
-            for other in self._between(filed, fact.onset_us - joins_us, fact.onset_us - lag_us - 1):
-                stands = other.end_us is None or other.end_us >= fact.onset_us
-                if stands and type_.group_of[other.id].incident:
-                    yield other, sure
+            yield _between(filed, at_us - lag_us, at_us), sure
+            later = _between(filed, at_us + 1, at_us + type_.lag_us)
+            if later:
+                yield [each for each in later if each[0] - at_us <= type_.lag_of[each[1]]], sure
+            early = _between(filed, at_us - joins_us, at_us - lag_us - 1)
+            if early:
+                yield [each for each in early if self._joinable(type_, each[1], at_us)], sure
+
+    def _joinable(self, type_: _Type, fact_id: str, at_us: int) -> bool:
+        """Whether an anchor belongs to an open incident and stands at an instant."""
+        if not type_.group_of[fact_id].incident:
+            return False
+        end_us = self.facts[fact_id].end_us
+        return end_us is None or end_us >= at_us
 
     def _spans_us(self, type_: _Type, fact: Fact) -> tuple[int, int]:
         """The type's lag and `joins_for`, or less where anchors come by chance so often that they would link all."""
@@ -333,26 +346,18 @@ class Correlator:
             joins_us, round(JOINING / an_hour * HOUR_US)
         )
 
-    def _waiting_others(self, type_: _Type, anchor: Fact) -> Iterator[tuple[Fact, Evidence]]:
-        """Facts that came before their anchor did."""
-        for evidence in type_.decl.evidence:
-            if evidence.near is None or evidence.lag is None:
-                continue
-            low, high = (round(lag * SECOND_US) for lag in evidence.lag)
-            for key in ask(evidence.near, anchor.place):
-                for other in self._between(type_.others[key], anchor.onset_us + low, anchor.onset_us + high):
-                    if type_.evidence_of[other.id] is evidence and related(
-                        evidence.near, other.place, anchor.place, self.world, other.onset_us
-                    ):
-                        yield other, evidence
-
-    def _between(self, filed: list[tuple[int, str]], from_us: int, to_us: int) -> Iterator[Fact]:
-        """Filed facts whose onset lies in [from, to]."""
-        for place in range(bisect.bisect_left(filed, (from_us, "")), len(filed)):
-            onset_us, fact_id = filed[place]
-            if onset_us > to_us:
-                return
-            yield self.facts[fact_id]
+    def _take_waiting(self, type_: _Type, group: Group, anchor: Fact, evidence: Evidence) -> None:
+        """Attach facts of a kind that came before their anchor did."""
+        filed = type_.others[evidence.key]
+        if not filed or evidence.near is None or evidence.lag is None:
+            return
+        low, high = (anchor.onset_us + round(lag * SECOND_US) for lag in evidence.lag)
+        for key in ask(evidence.near, anchor.place):
+            for onset_us, id_ in _between(filed.get(key, []), low, high):
+                if id_ not in group.others and related(
+                    evidence.near, self.facts[id_].place, anchor.place, self.world, onset_us
+                ):
+                    _put(type_, group, id_, evidence)
 
     def _regroup(self, type_: _Type, gone: str) -> set[Group]:
         """A group without one of its anchors: what is left is grouped anew. The largest part keeps the incident."""
@@ -382,14 +387,19 @@ class Correlator:
         return groups
 
     def _file(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        for filed in _files(type_, fact, evidence):
-            bisect.insort(filed, (fact.onset_us, fact.id))
+        filed, keys = _home(type_, evidence)
+        for key in keys.file(fact.place):
+            bisect.insort(filed.setdefault(key, []), (fact.onset_us, fact.id))
 
     def _unfile(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        for filed in _files(type_, fact, evidence):
-            place = bisect.bisect_left(filed, (fact.onset_us, fact.id))
-            if place < len(filed) and filed[place] == (fact.onset_us, fact.id):
-                del filed[place]
+        filed, keys = _home(type_, evidence)
+        for key in keys.file(fact.place):
+            rows = filed.get(key, [])
+            place = bisect.bisect_left(rows, (fact.onset_us, fact.id))
+            if place < len(rows) and rows[place] == (fact.onset_us, fact.id):
+                del rows[place]
+                if not rows:
+                    del filed[key]
 
     def opens(self, group: Group) -> bool:
         """Whether a group weighs enough to be an incident, and is no coincidence."""
@@ -482,11 +492,16 @@ def _type(decl: IncidentType) -> _Type:
     )
 
 
-def _files(type_: _Type, fact: Fact, evidence: Evidence) -> Iterator[list[tuple[int, str]]]:
-    """The lists that a fact is filed in."""
+def _home(type_: _Type, evidence: Evidence) -> tuple[Filed, Keys]:
+    """Where facts of a kind of evidence are filed, and under which keys."""
     if evidence.anchor:
-        return (type_.anchors[key] for key in type_.keys.file(fact.place))
-    return (type_.others[key] for key in type_.others_keys[evidence.key].file(fact.place))
+        return type_.anchors, type_.keys
+    return type_.others[evidence.key], type_.others_keys[evidence.key]
+
+
+def _between(filed: list[tuple[int, str]], from_us: int, to_us: int) -> list[tuple[int, str]]:
+    """What is filed with an onset in [from, to]."""
+    return filed[bisect.bisect_left(filed, (from_us, "")) : bisect.bisect_left(filed, (to_us + 1, ""))]
 
 
 def _larger(one: Group, other: Group) -> tuple[Group, Group]:

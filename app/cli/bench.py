@@ -17,6 +17,7 @@ BENCHES = {
     "store": "app.bench.store",
     "query": "app.bench.query",
     "dispatch": "app.bench.dispatch",
+    "events": "app.bench.events",
 }
 
 

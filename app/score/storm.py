@@ -116,13 +116,18 @@ def speakers(storm: Storm) -> dict[str, Speakers]:
     }  # fmt: skip
 
 
+def correlator(storm: Storm, types: Mapping[str, Kind]) -> Correlator:
+    """The product's correlator in the storm's city."""
+    world = World(Drains(storm), lambda _place, _time: storm.wind_to_rad)
+    return Correlator(types.values(), world, Background(speakers(storm)))
+
+
 def correlate(storm: Storm, types: Mapping[str, Kind]) -> Night:
     """Give the product's correlator the alarms one by one, and take the incidents it opens."""
-    world = World(Drains(storm), lambda _place, _time: storm.wind_to_rad)
-    correlator = Correlator(types.values(), world, Background(speakers(storm)))
+    made = correlator(storm, types)
     told = facts(storm)
     begun = cpu_s()
-    found = offline.correlate(correlator, told)
+    found = offline.correlate(made, told)
     spent = cpu_s() - begun
     said = np.full(len(told), -1, np.int64)
     for number, incident in enumerate(sorted(found, key=lambda each: each.name, reverse=True)):

@@ -83,16 +83,21 @@ def related(near: Near, there: Place, anchor: Place, world: World = NOWHERE, tim
     )
 
 
-def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
-    """Whether the wind blows from one place to the other, either way round."""
-    to = wind(one, time_us) if wind is not None else None
+def downwind(source: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
+    """Whether the wind blows from one place to the other."""
+    to = wind(source, time_us) if wind is not None else None
     if to is None:
         return False
-    north = (other.lat - one.lat) * METRES_A_DEGREE
-    east = (other.lon - one.lon) * METRES_A_DEGREE * math.cos(math.radians(one.lat))
-    along = abs(east * math.cos(to) + north * math.sin(to))
+    north = (other.lat - source.lat) * METRES_A_DEGREE
+    east = (other.lon - source.lon) * METRES_A_DEGREE * math.cos(math.radians(source.lat))
+    along = east * math.cos(to) + north * math.sin(to)
     aside = abs(north * math.cos(to) - east * math.sin(to))
-    return aside <= SOURCE_M + along * math.tan(DOWNWIND_RAD)
+    return along >= 0 and aside <= SOURCE_M + along * math.tan(DOWNWIND_RAD)
+
+
+def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
+    """Whether the wind blows from one place to the other, either way round."""
+    return downwind(one, other, wind, time_us) or downwind(other, one, wind, time_us)
 
 
 def _at_most(metres: float | None, limit: float) -> bool:

@@ -121,18 +121,19 @@ def batch_of(
 
 
 def correlation(model: Model) -> Figures:
-    """CPU of an alert in a storm-25 night, from alert to incident, and the longest that one alert took."""
+    """CPU of an alert in a storm-25 night, and the time from alert to incident when 1 000 come a second."""
     night = storms.make(1, 1500)
     told = storm.facts(night)
     correlator = storm.correlator(night, model.types)
     clock = SystemClock()
     took = np.empty(len(told))
+    spent = cpu_s()
     for row, fact in enumerate(told):
         began = clock.monotonic_s()
         decide(correlator, fact)
         took[row] = clock.monotonic_s() - began
     return {
-        "correlate_us_per_alert": float(took.mean() * 1e6),
+        "correlate_us_per_alert": (cpu_s() - spent) * 1e6 / len(told),
         "correlate_p99_us": float(np.percentile(took, 99) * 1e6),
         "alert_to_incident_p95_s": queued_p95_s(took, 1000.0),
     }

@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": "simulate.simulate",
     "score": "score.score",
     "shot": "shot.shot",
+    "backtest": "backtest.backtest",
     "bench": "bench.bench",
     "gateway": "gateways.gateway",
     "backfill": "backfill.backfill",

@@ -15,6 +15,7 @@ from app.auth import Auth
 from app.declared import Declared
 from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
+from app.pipes import Pipes
 from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
@@ -35,6 +36,7 @@ from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
+from events.place import World
 from gis.city import City, sample_city
 from gis.views import CityMap
 from ingest import gateways_store
@@ -83,7 +85,7 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        city = CityMap(sample_city, settings.data / "tiles")
+        self.city = city = CityMap(sample_city, settings.data / "tiles")
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.hazards = HazardFeed(
             self.database, clock, lambda: self.keeper.registry, lambda: city.city, declared.model.types
@@ -99,8 +101,9 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
-        self.engine.use(self.declared.model, registry)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed))
+        around = World(Pipes(await asyncio.to_thread(lambda: self.city.city)))
+        self.engine.use(self.declared.model, registry, around)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:

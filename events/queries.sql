@@ -122,6 +122,12 @@ WHERE NOT withdrawn AND NOT backdated
         AND (standing OR returned_at > %(since)s)))
 ORDER BY onset, id
 
+-- name: recent_onsets
+-- What came lately, whatever became of it: how often alerts come for no reason is learned from these.
+SELECT id, rule, onset FROM alerts
+WHERE recorded_at > %(since)s AND onset > %(since)s AND NOT withdrawn AND NOT backdated
+  AND state NOT IN ('shelved', 'suppressed', 'out_of_service')
+
 -- name: recent_reports
 SELECT * FROM reports WHERE coalesce(ends_at, at) > %(since)s OR at > %(since)s ORDER BY at, id
 

@@ -34,7 +34,7 @@ Sameness = Literal["device", "asset", "zone", "area", "city"]
 class Near(Declared):
     """How two places may belong together; one that holds suffices."""
 
-    same: list[Sameness] = []
+    same: tuple[Sameness, ...] = ()
     #: Metres as the crow flies.
     within_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
     #: Metres along the pipes, when both are on one network.
@@ -146,6 +146,9 @@ class IncidentType(Declared):
     sure: float = 7.0
     together: Together
     evidence: Annotated[list[Evidence], Field(min_length=1)]
+    #: Where the cause lies among the anchors: where they are strongest and earliest; or, too, at the lowest or highest
+    #: of those that one flow joins (a blockage backs water up, a discharge runs down), or furthest up the wind.
+    cause: Literal["strongest", "lowest", "highest", "upwind"] = "strongest"
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
     #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.

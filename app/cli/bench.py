@@ -19,6 +19,7 @@ BENCHES = {
     "dispatch": "app.bench.dispatch",
     "gis": "app.bench.gis",
     "sim": "app.bench.sim",
+    "events": "app.bench.events",
 }
 
 

@@ -12,10 +12,11 @@ from app.pipes import Pipes
 from app.score import baselines, grouping
 from app.score.baselines import Alerts
 from app.score.grouping import Labels
-from app.score.product import Product, SaidIncident
+from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.correlate import Fact
+from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, NOWHERE, Place
 from events.place import World as Around
 from gis.city import City

@@ -75,7 +75,9 @@ def test_nobody_else_can_read_the_data_or_reach_the_server(server: EmbeddedPostg
 
 
 def test_the_folders_above_keep_their_modes() -> None:
-    with tempfile.TemporaryDirectory() as root:  # pytest's own folder is changed by every other pytest that starts
+    with (
+        tempfile.TemporaryDirectory() as root
+    ):  # pytest's own folder is changed by every other pytest that starts
         folder = Path(root) / "closed"
         folder.mkdir()
         for parent in (folder, folder.parent):

@@ -6,6 +6,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY := .venv/bin/python
+# The tests of one file stay together: some are one story, some share a city.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,10 +16,10 @@ run: setup  ## set up what is missing and run the main job (Ctrl-C stops it)
 	@$(PY) -m app run
 
 test: setup-dev  ## run the tests (under 20 minutes on 2 cores)
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q $(SPREAD)
 
 test-all: setup-dev  ## run the long tests too
-	@$(PY) -m pytest -q -m "long or not long"
+	@$(PY) -m pytest -q $(SPREAD) -m "long or not long"
 
 lint: setup-dev  ## formatting, lint, types, import contracts
 	@$(PY) -m ruff format --check .

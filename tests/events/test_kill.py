@@ -64,18 +64,18 @@ def oracle(model: Model, registry: Registry, batches: list[Batch]) -> set[tuple[
     return named
 
 
-async def kills(city: City, dsn: str, steps: int, times: int, seed: int) -> None:
+async def kills(city: City, dsn: str, steps: int, times: int, seed: int, pause_s: float = 0.001) -> None:
     """Feed a log while the engine is killed at random moments; compare what is stored with the oracle."""
     batches = traces(city, steps, seed)
     wanted = oracle(city.model, city.registry, batches)
-    assert len(wanted) > steps / 8
+    assert len(wanted) > 20
     rng = np.random.default_rng(seed + 1)
 
     async def write() -> None:
         async with await db.connect(dsn) as connection:
             for batch in batches:
                 await append(connection, batch, int(batch.received_us.max()))
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(pause_s)
 
     async def kill() -> None:
         for _ in range(times):
@@ -151,4 +151,4 @@ async def test_three_kills_under_load_lose_and_invent_nothing(city: City, dsn: s
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_twenty_five_kills_under_load_lose_and_invent_nothing(city: City, dsn: str) -> None:
-    await kills(city, dsn, steps=2500, times=25, seed=11)
+    await kills(city, dsn, steps=1200, times=25, seed=11, pause_s=0.012)

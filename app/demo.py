@@ -33,4 +33,4 @@ def demo_of(settings: Settings) -> Demo | None:
     if settings.scene == "off":
         return None
     city = sample_city()
-    return Demo(city, Scene(places_of(city), settings.zone, kind=settings.scene))
+    return Demo(city, Scene(places_of(city), settings.zone, kind=settings.scene, speaks=settings.tcp.ports))

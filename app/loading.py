@@ -7,6 +7,7 @@ import secrets
 
 from app import declared, place
 from app.auth import secret_hash
+from app.score.product import cpu_s
 from core.clock import MINUTE_US, SystemClock, to_datetime
 from core.db import Database
 from core.settings import Settings
@@ -39,7 +40,9 @@ async def run(settings: Settings, plan: Plan) -> dict[str, float]:
         host = settings.mqtt.host if settings.mqtt.mode == "external" else settings.mqtt.bind
         broker = Broker("127.0.0.1" if host == "0.0.0.0" else host, settings.mqtt.port, known)  # noqa: S104 - read
         begun_us = clock.now_us() - MINUTE_US
+        spent = cpu_s()
         tallies, seconds = await asyncio.to_thread(load_publish.publish, plan, broker, begun_us)
+        spent = cpu_s() - spent
         row = await database.fetch_one(
             QUERIES["count_load"], begin=to_datetime(begun_us), end=to_datetime(begun_us + 3600 * 10**6)
         )
@@ -52,6 +55,7 @@ async def run(settings: Settings, plan: Plan) -> dict[str, float]:
         "readings_sent": sent, "readings_acknowledged": acknowledged, "readings_stored": stored,
         "lost": max(0, acknowledged - stored), "seconds": round(seconds, 2),
         "readings_per_s": round(acknowledged / seconds, 1),
+        "devices": plan.devices_each * plan.gateways, "cores": round(spent / seconds, 3),
         "slowest_ack_s": round(max(tally.slowest_s for tally in tallies), 3),
     }  # fmt: skip
 
@@ -66,7 +70,7 @@ async def _register(
             provenance="simulated",
         )
         for number, gateway in enumerate(known)
-        for each in range(plan.pack)
+        for each in range(plan.devices_each)
     ]  # fmt: skip
     async with database.transaction() as connection:
         for gateway, secret in known.items():

@@ -61,6 +61,7 @@ async def first(seed: Seed, settings: Settings) -> None:
     await seed.credentials(demo)
     if demo is not None:
         await seed.scene(demo)
+        await seed.map()
         now_us = seed.clock.now_us()
         await seed.history(demo.scene, now_us)
         live.begin(settings.data / FOLDER, now_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from core.clock import Clock
 from core.db import Database, connect
 from core.role import QUERIES as CORE
 from dispatch import store as dispatch_store
+from gis import sample
+from gis.city import sample_city
+from gis.store import Layer, seed_city
 from iot import registry_store
 from iot.partitions import ReadingsTable
 from iot.readings import Mark, Store
@@ -71,6 +75,12 @@ class Seed:
                     secret_hash=secret_hash(secret), provenance=provenance.get(gateway, "real"),
                 )  # fmt: skip
         return found
+
+    async def map(self) -> None:
+        """The sample city's assets, so that lists, searches and OGC clients find what the map draws."""
+        layer = Layer(sample.LAYER, "OpenStreetMap", licence=sample.ATTRIBUTION, fingerprint="1")
+        assets = await asyncio.to_thread(lambda: list(sample_city().assets.values()))
+        await seed_city(self.database, assets, layer, self.clock.now_us())
 
     async def scene(self, demo: Demo) -> None:
         """Devices, crews and departments of the scene."""

@@ -32,7 +32,8 @@ async def play(declared: Declared, dsn: str, run: str, clock: Clock) -> None:
     orders = OrdersFeed(url, "simulator", known.users["simulator"])
     mqtt = settings.mqtt
     broker = Broker(mqtt.host if mqtt.mode == "external" else reachable(mqtt.bind), mqtt.port, known.gateways)
-    live = Live(demo.scene, broker, settings.data / FOLDER, clock, orders)
+    doors = {name: (reachable(settings.tcp.bind), port) for name, port in settings.tcp.ports.items()}
+    live = Live(demo.scene, broker, settings.data / FOLDER, clock, orders, doors)
     beat = Heartbeat(database, clock, Metrics(), "sim", run, live.detail)
     try:
         async with asyncio.TaskGroup() as tasks:

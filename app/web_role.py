@@ -22,9 +22,11 @@ from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
+from dashboard.device_layer import DeviceLayer
 from dashboard.screens import Screens
 from gis.city import sample_city
-from gis.views import CityMap
+from gis.hazard_store import HazardLayer
+from gis.views import CityMap, LiveLayer
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
@@ -56,7 +58,11 @@ class Web:
         self.pipeline = self._pipeline()
         self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
         self.keeper.changed.append(self.screens.use)
-        city_map = CityMap(sample_city, self.declared.settings.data / "tiles")
+        layers: dict[str, LiveLayer] = {
+            "devices": DeviceLayer(self.screens.points.table),
+            "hazards": HazardLayer(self.database, self.clock),
+        }
+        city_map = CityMap(sample_city, self.declared.settings.data / "tiles", layers, self.database)
         return await build(
             Parts(
                 self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, city_map,

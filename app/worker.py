@@ -15,6 +15,7 @@ from app.auth import Auth
 from app.declared import Declared
 from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
+from app.pipes import Pipes
 from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
@@ -34,6 +35,8 @@ from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
+from events.hazard_feed import HazardFeed
+from events.place import World
 from gis.city import City, sample_city
 from gis.views import CityMap
 from ingest import gateways_store
@@ -82,8 +85,11 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        city = CityMap(sample_city, settings.data / "tiles")
+        self.city = city = CityMap(sample_city, settings.data / "tiles")
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
+        self.hazards = HazardFeed(
+            self.database, clock, lambda: self.keeper.registry, lambda: city.city, declared.model.types
+        )
         self.desk = Desk(dsn, actions, clock, self.metrics)
         self.doors.replied = self.desk.hear
         rng = np.random.default_rng()
@@ -95,8 +101,9 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
-        self.engine.use(self.declared.model, registry)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed))
+        around = World(Pipes(await asyncio.to_thread(lambda: self.city.city)))
+        self.engine.use(self.declared.model, registry, around)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:
@@ -117,6 +124,7 @@ class Worker(News):
         """What stands still while the database is away; nothing of it may take the ingest with it."""
         return [
             ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),
         ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""Pages that are no Dash pages: the responder's, which must be small and work on a phone over a bad link, and the
-console's, which draws itself so often that React between it and its rows would only cost.
+"""Pages that are no Dash pages: the responder's, which must be small and work on a phone over a bad link; the
+console's and the cockpit's, which draw themselves so often that React between them and their rows would only cost.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ RESPONDER = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><t
 </head><body><div id="responder"></div><script type="module" src="/assets/responder/app.mjs"></script></body></html>"""
 
 
-CONSOLE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
+DESK = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="/assets/icon.svg"><link rel="stylesheet" href="/assets/fonts.css">
 <link rel="stylesheet" href="/assets/theme.css"><link rel="stylesheet" href="/assets/base.css">
-<link rel="stylesheet" href="/assets/console/console.css">
-</head><body><div id="console"></div><script type="module" src="/assets/console/main.mjs"></script></body></html>"""
+<link rel="stylesheet" href="/assets/{page}/{page}.css">
+</head><body><div id="{page}"></div><script type="module" src="/assets/{page}/main.mjs"></script></body></html>"""
 
 
 def router(texts: Texts, language: str = "zh") -> APIRouter:
     """Pages for whoever may open them; what they show is decided by the API that they ask."""
     routes = APIRouter()
-    _console(routes, texts, language)
+    _desks(routes, texts, language)
 
     @routes.get("/responder", include_in_schema=False, dependencies=[Depends(Allow("screen.responder"))])
     async def responder(lang: Lang) -> HTMLResponse:
@@ -41,18 +41,24 @@ def router(texts: Texts, language: str = "zh") -> APIRouter:
     return routes
 
 
-def _console(routes: APIRouter, texts: Texts, default: str) -> None:
+def _desks(routes: APIRouter, texts: Texts, default: str) -> None:
+    def page(request: Request, name: str) -> HTMLResponse:
+        asked = request.query_params.get("lang") or request.cookies.get("lang")
+        lang = asked if asked in ("zh", "en") else default
+        title = texts(f"page.{name}", lang)
+        return HTMLResponse(DESK.format(lang="en" if lang == "en" else "zh-CN", title=title, page=name))
+
     @routes.get("/console", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))])
     @routes.get(
         "/console/{view:path}", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))]
     )
     async def console(request: Request) -> HTMLResponse:
         """Every view has an address; the page itself finds out which one it is."""
-        asked = request.query_params.get("lang") or request.cookies.get("lang")
-        lang = asked if asked in ("zh", "en") else default
-        return HTMLResponse(
-            CONSOLE.format(lang="en" if lang == "en" else "zh-CN", title=texts("page.console", lang))
-        )
+        return page(request, "console")
+
+    @routes.get("/cockpit", include_in_schema=False, dependencies=[Depends(Allow("screen.cockpit"))])
+    async def cockpit(request: Request) -> HTMLResponse:
+        return page(request, "cockpit")
 
     @routes.get("/incidents/{id_}", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))])
     async def incident(id_: str) -> Response:

@@ -79,6 +79,13 @@ class PointTable:
         self._dirty |= (wanted != self._level) & (self.latest.moment_us != NEVER)
         self._level = wanted
 
+    def levels(self) -> NDArray[np.uint8]:
+        """The level of each device, by its number: 0 none, 1 to 4, 9 silent; 0 where there is no device."""
+        by_device = np.zeros(self._devices() + 1, np.uint8)
+        known = self.registry.device_of >= 0
+        by_device[self.registry.device_of[known]] = self._level[known]
+        return by_device
+
     def take(self) -> NDArray[np.int32]:
         """The points that changed since the last call."""
         points = np.flatnonzero(self._dirty).astype(np.int32)

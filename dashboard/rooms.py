@@ -5,10 +5,13 @@ One file knows how `events` and `dispatch` show their nouns; pages and formulas 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import shapely
 
 from core.clock import MINUTE_US, Clock, to_datetime, to_us
 from core.db import Database
@@ -18,6 +21,9 @@ from dashboard.stream import Item
 from dashboard.vitals.inputs import Rows
 from dispatch import views as dispatch
 from events.views import EventViews
+from gis import hazard_store as hazards
+from gis.hazard import Hazard
+from gis.lines import Geometry
 
 #: What has ended stays on screens this long.
 LINGER_US = 5 * MINUTE_US
@@ -35,8 +41,10 @@ class Incidents:
     clock: Clock
 
     async def all(self) -> Sequence[Item]:
-        found = await self.views.live_incidents(self.clock.now_us(), LINGER_US)
-        return [incident_item(each) for each in found]
+        now_us = self.clock.now_us()
+        found = await self.views.live_incidents(now_us, LINGER_US)
+        drawn = {each.incident: overlay(each) for each in await hazards.current(self.views.database, now_us)}
+        return [{**incident_item(each), "overlay": drawn.get(each["id"], [])} for each in found]
 
     async def some(self, keys: Collection[str]) -> Sequence[Item]:
         return [item for item in await self.all() if item["id"] in keys]
@@ -59,6 +67,38 @@ def incident_item(shown: Mapping[str, Any]) -> Item:
         "impact": _part(said, "affects"),
         "next": _part(said, "next"),
     }
+
+
+#: What the wall calls each kind of hazard, and how strongly it paints the worst and the other classes.
+DRAWN: Mapping[str, tuple[str, float, float]] = {
+    "flood": ("flood", 0.45, 0.2), "plume": ("plume", 0.3, 0.12), "isolated": ("ring", 0.1, 0.1),
+}  # fmt: skip
+
+
+def overlay(hazard: Hazard) -> list[Item]:
+    """A hazard as the GeoJSON features that the wall draws around its incident; the worst class last."""
+    if hazard.kind not in DRAWN:
+        return []
+    kind, worst, other = DRAWN[hazard.kind]
+    drawn = [
+        feature(kind, zone.geometry, opacity=worst if zone.cls == 1 else other)
+        for zone in sorted(hazard.zones, key=lambda zone: -zone.cls)
+    ]
+    valves = [valve for zone in hazard.zones for valve in zone.attributes.get("valves", ())]  # type: ignore[attr-defined]
+    return drawn + [feature("valve", shapely.Point(lon, lat), label=both(name)) for name, lon, lat in valves]
+
+
+def feature(kind: str, shape: Geometry, **more: object) -> Item:
+    """A shape (WGS 84) as GeoJSON, to a tenth of a metre."""
+    rounded = shapely.set_precision(shape, 1e-6)
+    return {
+        "type": "Feature", "geometry": json.loads(shapely.to_geojson(rounded)), "properties": {"kind": kind, **more}
+    }  # fmt: skip
+
+
+def both(name: str) -> dict[str, str]:
+    """An id is the same in every language."""
+    return dict.fromkeys(LANGUAGES, name)
 
 
 def _part(said: Mapping[str, Any], name: str) -> dict[str, str] | None:

@@ -159,7 +159,7 @@ class Actions:
         if action == CaseAction.DECIDE and case.pending:
             row = self.city.require_approver(case, case.pending, actor)
             ask = replace(ask, approvals_needed=row.reviewers)
-        if case.state in cases.IN_CHECK and closes(action, ask):
+        if (case.state, action) in cases.STEPS and closes(action, ask):
             ask = await self._verified(work, case, ask, actor, asked.overrule)
         if case.state == CaseState.HANDLING and action == CaseAction.FEED_BACK and case.part(department).lead:
             ask = await self._completed(work, case, ask, actor, asked.overrule)
@@ -258,11 +258,18 @@ class Actions:
         if chosen is None or not chosen.able:
             why = list(chosen.barred) if chosen else [told("skills_missing", skills=[])]
             raise Invalid("dispatch.error.crew_cannot_go", field="crew", crew=crew, why=why)
+        await self._drop_proposal(work, case, actor)
         order = await self.propose(work, case, chosen, actor.id)
         if send:
             order = await self.step_order(work, order, OrderAction.SEND, actor.id)
         await work.publish()
         return await views.order(connection, order.id, now_us)
+
+    async def _drop_proposal(self, work: Work, case: Case, actor: Actor) -> None:
+        """An order that nobody sent yet makes room for the one that a person wants."""
+        for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
+            if order.state == OrderState.PROPOSED and order.task == "handle":
+                await self.step_order(work, order, OrderAction.RECALL, actor.id, "replaced")
 
     async def recommend(
         self, connection: DictConnection, case_id: str, actor: Actor, now_us: int

@@ -21,9 +21,11 @@ from dispatch.cases import Source
 from dispatch.deploy_api import add_deploy_routes
 from dispatch.duty_api import add_duty_routes
 from dispatch.edge_api import At, Body, Latitude, Longitude, Page, Word, next_key
+from dispatch.forces_api import add_forces_routes
 from dispatch.indicator_api import add_indicator_routes
 from dispatch.link_api import add_link_routes
 from dispatch.links import Links
+from dispatch.pages_api import add_page_routes
 from dispatch.paper_api import add_paper_routes
 from dispatch.plan_api import add_plan_routes
 from dispatch.views import Shown
@@ -84,12 +86,14 @@ def router(actions: Actions, texts: Texts, links: Links | None = None) -> APIRou
     order_routes(routes, actions)
     crew_routes(routes, actions)
     add_deploy_routes(routes, actions)
+    add_forces_routes(routes, actions)
     list_routes(routes, actions)
     add_plan_routes(routes, actions)
     add_paper_routes(routes, actions)
     add_duty_routes(routes, actions)
     add_indicator_routes(routes, actions)
     whole.include_router(routes)
+    add_page_routes(whole, actions, texts)
     if links is not None:
         add_link_routes(whole, actions, links, texts)
     return whole

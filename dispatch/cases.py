@@ -85,7 +85,6 @@ ACTIVE = (
 FILED = (S.REGISTERED, S.DISPATCHED, S.HANDLING, S.FED_BACK, S.CHECKING, S.SUSPENDED)
 OPEN = frozenset(ACTIVE)
 WITH_DEPARTMENT = (S.DISPATCHED, S.HANDLING)
-IN_CHECK = (S.FED_BACK, S.CHECKING)
 
 STEPS = table(
     ((S.REPORTED, S.VERIFYING), A.CLAIM, None),
@@ -253,6 +252,8 @@ def act(case: Case, action: str, ask: Ask, calendar: WorkCalendar) -> tuple[Case
     Raises `WrongState` with the allowed actions, `Invalid` for what is missing or wrong, `NotAllowed` when who
     dispatched wants to close.
     """
+    if (case.state, action) not in STEPS:
+        raise WrongState(case.state, actions_in(case))
     possible = targets(STEPS, case.state, action)
     after = _DO[CaseAction(action)](case, ask, calendar)
     if after.state not in possible:

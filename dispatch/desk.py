@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from traceback import format_exception
 
 import orjson
 import psycopg
@@ -30,7 +33,7 @@ from dispatch.orders import LIVE, Order, OrderAction, OrderState
 from dispatch.plans import Plan
 from dispatch.recommend import best
 from dispatch.run_actions import Happening, PlanRuns, told_plan
-from dispatch.sending import Sending
+from dispatch.sending import HANDLE, Sending
 from dispatch.triage import Decision, Why
 from dispatch.work import Work
 
@@ -41,6 +44,8 @@ READER = "desk"
 #: What people ask for at an incident, and we do.
 ASKED = ("start_plan", "open_case")
 GROUP = 200
+#: What failed is tried again after this time.
+AGAIN_US = 60 * SECOND_US
 
 
 @dataclass(slots=True)
@@ -128,10 +133,10 @@ class Desk:
     async def _plans(self, connection: DictConnection) -> None:
         """Carry every running plan on, each in its own transaction."""
         for row in await store.rows(connection, "running_runs"):
-            async with connection.transaction():
-                work = self._begin(connection)
-                await self.runs.carry_on(work, row["id"])
-                await work.publish()
+            await self._safely(connection, "plan", row["id"], partial(self._carry_on, row["id"]))
+
+    async def _carry_on(self, run: str, work: Work) -> None:
+        await self.runs.carry_on(work, run)
 
     async def _shifts(self, connection: DictConnection) -> None:
         """Crews go on and off duty as their shifts say; who is out stays on duty until back."""
@@ -158,17 +163,52 @@ class Desk:
             asked = change.topic == "incidents" and change.body.get("action") in ASKED
             if last[change.topic, change.key] != change.id and not asked:
                 continue
+            if not await self._safely(
+                connection, "news", change.key, partial(self._hear_of, change, asked=asked)
+            ):
+                await self._again(connection, change)
+        return len(found)
+
+    async def _hear_of(self, change: Change, work: Work, *, asked: bool) -> None:
+        if asked:
+            await self._asked(work, change)
+        if change.topic == "incidents":
+            await self._incident(work, change.key)
+        elif change.topic in ("cases", "orders"):
+            await self._tend_changed(work, change.topic, change.key)
+        await work.publish()
+        await changes_source.move(work.connection, READER, change.id)
+
+    async def _again(self, connection: DictConnection, change: Change) -> None:
+        """News that failed is not lost: the incident or case is looked at again in a while."""
+        async with connection.transaction():
+            work = self._begin(connection)
+            due = to_datetime(work.now_us + AGAIN_US)
+            subject = {"incidents": "incident", "cases": "retry"}.get(change.topic)
+            if subject:
+                kind = "again" if subject == "incident" else HANDLE
+                await store.run(
+                    connection, "set_deadline", subject=subject, id=change.key, kind=kind, due=due
+                )
+            await changes_source.move(connection, READER, change.id)
+
+    async def _safely(
+        self, connection: DictConnection, what: str, key: str, do: Callable[[Work], Awaitable[None]]
+    ) -> bool:
+        """One thing in one transaction. What fails is undone, logged and counted, and holds up nobody else."""
+        try:
             async with connection.transaction():
                 work = self._begin(connection)
-                if asked:
-                    await self._asked(work, change)
-                if change.topic == "incidents":
-                    await self._incident(work, change.key)
-                elif change.topic in ("cases", "orders"):
-                    await self._tend_changed(work, change.topic, change.key)
+                await do(work)
                 await work.publish()
-                await changes_source.move(connection, READER, change.id)
-        return len(found)
+        except psycopg.OperationalError:
+            raise  # the database is away: everything waits
+        except Exception as failed:  # noqa: BLE001 - the desk goes on, whatever one case does to it
+            self.metrics.count("dispatch_failures_total", what=what)
+            why = "".join(format_exception(failed))
+            logger("dispatch").error("the desk could not do this", what=what, key=key, why=why)
+            return False
+        return True
 
     async def _asked(self, work: Work, change: Change) -> None:
         """A person asked for a plan, or for a case, at the incident itself."""
@@ -287,14 +327,23 @@ class Desk:
         """Whatever the case needs next by rule; the case after it."""
         if not self.actions.rules.auto or case.source != Source.IOT:
             return case
-        if case.state == CaseState.REGISTERED and not case.returns:
-            case = await self._dispatch(work, case)
+        if case.state == CaseState.REGISTERED:
+            case = await (self._give_to_fallback(work, case) if case.returns else self._dispatch(work, case))
         if case.state in WITH_DEPARTMENT and case.lead and case.lead.open:
             await self.sending.somebody(work, case)
             for order in await store.orders_by(work.connection, "orders_of_case", ids=[case.id]):
                 if order.support and order.state in LIVE:
                     await self.sending.somebody(work, case, f"support-{order.number}")
         return case
+
+    async def _give_to_fallback(self, work: Work, case: Case) -> Case:
+        """兜底: what its department gave back goes to the unit that the duty list names for that; once."""
+        duty = await store.row(work.connection, "find_duty", code=case.code, area=case.area)
+        fallback = duty["fallback"] if duty else ""
+        if not fallback or case.returns > 1 or fallback == case.lead_department:
+            return case
+        ask = Ask(DESK.id, work.now_us, lead=fallback, detail={"by": "fallback"})
+        return await self.actions.step_case(work, case, CaseAction.DISPATCH, ask)
 
     async def _dispatch(self, work: Work, case: Case) -> Case:
         """To the department that the duty list names for this code here, else to the incident type's own."""
@@ -318,18 +367,26 @@ class Desk:
         """Fire what has come, the earliest first, each in the transaction of its effect: exactly once."""
         fired = 0
         while fired < GROUP:
-            async with connection.transaction():
-                work = self._begin(connection)
-                taken = await store.row(connection, "take_due", now=to_datetime(work.now_us))
-                if taken is None:
-                    return fired
-                await self._fire(work, taken["subject"], taken["subject_id"], taken["kind"])
-                await work.publish()
+            now_us = self.clock.now_us()
+            next_ = await store.row(connection, "next_due", now=to_datetime(now_us))
+            if next_ is None:
+                return fired
+            if not await self._safely(
+                connection, "deadline", next_["subject_id"], partial(self._take, next_)
+            ):
+                later = to_datetime(now_us + AGAIN_US)
+                await store.run(connection, "postpone_deadline", **name_of(next_), due=later)
             fired += 1
-            drift_s = (work.now_us - to_us(taken["due_at"])) / SECOND_US
+            drift_s = (now_us - to_us(next_["due_at"])) / SECOND_US
             self.metrics.set("dispatch_deadline_drift_seconds", drift_s)
-            self.metrics.count("dispatch_deadlines_total", kind=taken["kind"].split(":")[0])
+            self.metrics.count("dispatch_deadlines_total", kind=next_["kind"].split(":")[0])
         return fired
+
+    async def _take(self, next_: store.Row, work: Work) -> None:
+        """Take a deadline for good and do what it asks for; one that was moved meanwhile does nothing."""
+        now = to_datetime(work.now_us)
+        if await store.run(work.connection, "take_due", **name_of(next_), now=now):
+            await self._fire(work, next_["subject"], next_["subject_id"], next_["kind"])
 
     async def _fire(self, work: Work, subject: str, subject_id: str, kind: str) -> None:
         if subject == "retry":
@@ -350,6 +407,8 @@ class Desk:
             command = await paper_store.lock_command(work, subject_id)
             if (command.state, "expire") in commands.STEPS:
                 await self.runs.papers.step_command(work, command, "expire", DESK.id)
+        elif subject == "incident" and kind == "again":
+            await self._incident(work, subject_id)
         elif subject == "incident":
             await self._unacknowledged(work, subject_id, kind)
         elif kind == "observe":
@@ -391,12 +450,11 @@ class Desk:
         """Cases under observation: an objection is acted on at once, not at the end."""
         done = 0
         for row in await store.rows(connection, "checking_cases"):
-            async with connection.transaction():
-                work = self._begin(connection)
-                case = await store.lock_case(connection, row["id"])
-                done += await self._judge(work, case, final=False)
-                await work.publish()
+            done += await self._safely(connection, "observation", row["id"], partial(self._look, row["id"]))
         return done
+
+    async def _look(self, case: str, work: Work) -> None:
+        await self._judge(work, await store.lock_case(work.connection, case), final=False)
 
     async def _judge(self, work: Work, case: Case, *, final: bool) -> bool:
         """Objection: rework. Quiet to the end: closed with 传感器复核通过. Not heard from all: wait on."""
@@ -434,3 +492,8 @@ class Desk:
         case = await self.actions.step_case(work, case, CaseAction.CHECK, passed)
         await self.actions.step_case(work, case, CaseAction.CLOSE, replace(passed, result=""))
         return True
+
+
+def name_of(deadline: store.Row) -> dict[str, str]:
+    """What identifies a deadline."""
+    return {"subject": deadline["subject"], "id": deadline["subject_id"], "kind": deadline["kind"]}

@@ -210,6 +210,9 @@ VALUES (%(code)s, %(area)s, %(lead)s, %(assisting)s, %(fallback)s, %(now)s)
 ON CONFLICT (code, area) DO UPDATE SET lead = excluded.lead, assisting = excluded.assisting,
     fallback = excluded.fallback, changed_at = excluded.changed_at
 
+-- name: duty_rows
+SELECT code, area, lead, assisting, fallback FROM duty_list ORDER BY code, area
+
 -- name: find_duty
 -- The row that fits closest: this code here, this code anywhere, any code here, any code anywhere.
 SELECT code, area, lead, assisting, fallback FROM duty_list
@@ -286,13 +289,19 @@ WHERE deadlines.due_at <> excluded.due_at
 DELETE FROM deadlines
 WHERE subject = %(subject)s AND subject_id = %(id)s AND fired_at IS NULL AND kind <> ALL(%(keep)s)
 
+-- name: next_due
+-- The earliest deadline that has come.
+SELECT subject, subject_id, kind, due_at FROM deadlines
+WHERE fired_at IS NULL AND due_at <= %(now)s ORDER BY due_at, subject, subject_id, kind LIMIT 1
+
 -- name: take_due
--- The earliest deadline that has come, taken for good in this transaction.
-UPDATE deadlines d SET fired_at = %(now)s
-FROM (SELECT subject, subject_id, kind FROM deadlines
-      WHERE fired_at IS NULL AND due_at <= %(now)s ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) next
-WHERE (d.subject, d.subject_id, d.kind) = (next.subject, next.subject_id, next.kind)
-RETURNING d.subject, d.subject_id, d.kind, d.due_at
+-- A deadline that still stands is taken for good in this transaction.
+UPDATE deadlines SET fired_at = %(now)s
+WHERE subject = %(subject)s AND subject_id = %(id)s AND kind = %(kind)s AND fired_at IS NULL AND due_at <= %(now)s
+
+-- name: postpone_deadline
+UPDATE deadlines SET due_at = %(due)s
+WHERE subject = %(subject)s AND subject_id = %(id)s AND kind = %(kind)s AND fired_at IS NULL
 
 -- name: deadlines_of
 SELECT kind, due_at, fired_at FROM deadlines WHERE subject = %(subject)s AND subject_id = %(id)s ORDER BY due_at

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from core.clock import HOUR_US
 from dispatch.crews import Crew
@@ -19,6 +20,21 @@ Told = Mapping[str, object]
 def told(key: str, **params: object) -> Told:
     """A text key with its parameters, rendered where somebody reads it."""
     return {"key": f"dispatch.why.{key}", "params": params}
+
+
+@lru_cache(maxsize=1024)
+def _told_all(key: str, name: str, values: frozenset[str]) -> Told:
+    """The same sentence for many crews, made once: a ranking of 500 says it 500 times."""
+    return told(key, **{name: sorted(values)})
+
+
+@lru_cache(maxsize=1024)
+def _told_one(key: str, name: str, value: str | int) -> Told:
+    return told(key, **{name: value})
+
+
+RESTED = told("rested")
+FROM_DEPOT = told("from_depot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +159,27 @@ def _may_go(need: Need, crew: Crew, judged: _Judged) -> None:
 
 
 def _is_fit(need: Need, crew: Crew, judged: _Judged, weights: Weights) -> None:
-    missing = sorted(need.skills - crew.skills)
+    missing = need.skills - crew.skills
     if missing:
-        judged.forbid("skills_missing", skills=missing)
+        judged.barred.append(_told_all("skills_missing", "skills", missing))
     else:
-        judged.reasons.append(told("skills", skills=sorted(need.skills)))
-    lacking = sorted(need.equipment - crew.equipment)
+        judged.reasons.append(_told_all("skills", "skills", need.skills))
+    lacking = need.equipment - crew.equipment
     if lacking:
-        judged.charge(weights.missing_equipment_s * len(lacking), "equipment_missing", equipment=lacking)
+        judged.cost_s += weights.missing_equipment_s * len(lacking)
+        judged.shortfalls.append(_told_all("equipment_missing", "equipment", lacking))
     elif need.equipment:
-        judged.reasons.append(told("equipment", equipment=sorted(need.equipment)))
+        judged.reasons.append(_told_all("equipment", "equipment", need.equipment))
     if crew.members < need.members:
         judged.charge(weights.few_members_s, "few_members", members=crew.members, wanted=need.members)
     if need.department and crew.department != need.department:
         if need.only_department:
             judged.forbid("other_department", department=crew.department)
         else:
-            judged.charge(weights.other_department_s, "other_department", department=crew.department)
+            judged.cost_s += weights.other_department_s
+            judged.shortfalls.append(_told_one("other_department", "department", crew.department))
     elif need.department:
-        judged.reasons.append(told("own_department", department=crew.department))
+        judged.reasons.append(_told_one("own_department", "department", crew.department))
 
 
 def _gets_there(need: Need, way: Way, judged: _Judged, weights: Weights) -> None:
@@ -169,13 +187,14 @@ def _gets_there(need: Need, way: Way, judged: _Judged, weights: Weights) -> None
         judged.forbid("no_way")
         return
     key = "travel" if way.network else "travel_estimated"
-    judged.reasons.append(told(key, minutes=max(1, round(way.travel_s / 60))))
+    judged.reasons.append(_told_one(key, "minutes", max(1, round(way.travel_s / 60))))
     if need.arrive_s is not None and way.travel_s > need.arrive_s:
-        judged.shortfalls.append(told("too_far", minutes=round(need.arrive_s / 60)))
+        judged.shortfalls.append(_told_one("too_far", "minutes", round(need.arrive_s / 60)))
     if way.position_age_s is None:
-        judged.charge(weights.unknown_position_s, "from_depot")
+        judged.cost_s += weights.unknown_position_s
+        judged.shortfalls.append(FROM_DEPOT)
     else:
-        judged.reasons.append(told("position", seconds=round(way.position_age_s)))
+        judged.reasons.append(_told_one("position", "seconds", round(way.position_age_s)))
 
 
 def _is_rested(crew: Crew, now_us: int, judged: _Judged, weights: Weights) -> None:
@@ -185,7 +204,7 @@ def _is_rested(crew: Crew, now_us: int, judged: _Judged, weights: Weights) -> No
     if hours * 3600 > REST_AFTER_S:
         judged.charge(weights.long_duty_s, "long_duty", hours=round(hours))
     elif not crew.orders_this_duty:
-        judged.reasons.append(told("rested"))
+        judged.reasons.append(RESTED)
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -11,6 +11,7 @@ import cel
 
 from core.clock import SECOND_US
 from events.correlate import Correlator, Fact, Group
+from events.place import World, downwind
 from events.rules import RuleSet
 from events.sentence import Ref, sentence
 from events.types import Evidence, IncidentType
@@ -21,6 +22,10 @@ PROVENANCES = ("real", "recorded", "simulated", "drill")
 #: Readings shown before the first evidence began.
 BEFORE_US = 15 * 60 * SECOND_US
 CANDIDATES = 5
+#: A place is so much less likely to be the cause for each that lies between it and the cause.
+CARRIED = 0.3
+#: So many of the strongest places are compared with one another.
+COMPARED = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Assessor:
         score = correlator.score(group)
         anchors = [facts[fact_id] for fact_id in group.anchors]
         level = min(fact.level for fact in anchors)
-        causes = self._causes(anchors)
+        causes = self._causes(type_, anchors, correlator.world)
         best = anchors[0] if not causes else facts[str(causes[0]["fact"])]
         lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
         ends = [fact.end_us for fact in anchors]
@@ -117,10 +122,13 @@ class Assessor:
 
     # -- causes --------------------------------------------------------------------------------------------
 
-    def _causes(self, anchors: list[Fact]) -> list[dict[str, object]]:
-        """Candidate places: where the evidence is strongest and earliest, with what that is worth."""
+    def _causes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
+        """Candidate places: where the evidence is strongest and earliest, and what carried it came from."""
         first = min(fact.onset_us for fact in anchors)
         weights = {fact.id: _strength(fact, first) for fact in anchors}
+        carried = _carried(type_.cause, anchors, weights, world)
+        for fact in anchors:
+            weights[fact.id] *= CARRIED ** carried[fact.id]
         total = sum(weights.values())
         by_place: dict[str, tuple[float, Fact]] = {}
         for fact in anchors:
@@ -133,7 +141,8 @@ class Assessor:
             {
                 "fact": fact.id, "asset": fact.place.asset, "device": fact.place.device,
                 "name": self._name(fact), "lon": fact.place.lon, "lat": fact.place.lat,
-                "probability": round(weight / total, 3), "why": sentence("explain.cause.strongest", [_ref(fact)]),
+                "probability": round(weight / total, 3),
+                "why": sentence(_why(type_.cause, carried, fact), [_ref(fact)]),
             }
             for weight, fact in ranked
         ]  # fmt: skip
@@ -223,6 +232,36 @@ def _strength(fact: Fact, first_us: int) -> float:
     """Stronger and earlier evidence lies nearer to the cause; five minutes later counts half."""
     later_s = (fact.onset_us - first_us) / SECOND_US
     return float((0.05 + min(_excess(fact), 10.0)) * 0.5 ** (later_s / 300.0))
+
+
+def _carried(cause: str, anchors: list[Fact], weights: Mapping[str, float], world: World) -> dict[str, int]:
+    """How many places among the strongest each anchor lies behind, as seen from where the cause would be."""
+    places = {fact.place.asset: fact for fact in sorted(anchors, key=lambda each: weights[each.id])}
+    strongest = [fact for asset, fact in places.items() if asset][-COMPARED:]
+    return {
+        fact.id: sum(_behind(cause, fact, other, world) for other in strongest if other is not fact)
+        for fact in anchors
+    }
+
+
+def _behind(cause: str, fact: Fact, other: Fact, world: World) -> bool:
+    """Whether what one place says was carried there from the other."""
+    one, two = fact.place, other.place
+    if not one.asset or one.asset == two.asset:
+        return False
+    if cause == "upwind":
+        there, here = (downwind(a, b, world.wind, other.onset_us) for a, b in ((two, one), (one, two)))
+        return there and not here
+    if cause == "strongest" or world.flow is None:
+        return False
+    lower, upper = (two, one) if cause == "lowest" else (one, two)
+    return world.flow.downstream_m(upper.asset, lower.asset) is not None
+
+
+def _why(cause: str, carried: Mapping[str, int], fact: Fact) -> str:
+    """The reason that is given: the direction only where it told places apart."""
+    told = not carried[fact.id] and any(carried.values())
+    return f"explain.cause.{cause}" if told else "explain.cause.strongest"
 
 
 def _centre(anchors: list[Fact], weight: Mapping[str, float]) -> tuple[float, float]:

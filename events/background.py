@@ -3,22 +3,25 @@
 The rate is learned from what comes; how many could have spoken nearby is known from the registry.
 A group is opened only when fewer such coincidences are expected by chance than the type puts up with, so that a
 storm of nuisance alarms does not fuse into incidents, and a quiet city needs no more than its rules ask for.
+What is known here follows from the facts alone: after a restart the stored ones give the same rates.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import gammainc
 
-from core.clock import HOUR_US
-from events.place import DOWNWIND_RAD, METRES_A_DEGREE, Place, World, related
+from core.clock import HOUR_US, MINUTE_US
+from events.place import DOWNWIND_RAD, METRES_A_DEGREE, SOURCE_M, Place, World, related
 from events.types import Near, Sameness
 
 #: What is believed before anything is known: so many facts per point and hour (one in two days), as if seen for
@@ -26,57 +29,78 @@ from events.types import Near, Sameness
 USUAL_RATE = 1 / 48
 USUAL_HOURS = 0.25
 #: Facts count so long.
-MEMORY_US = 2 * HOUR_US
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Speakers:
-    """Everybody who can say one kind of fact."""
-
-    places: tuple[Place, ...]
-    tree: cKDTree
-    lat: float
-    by_name: Mapping[tuple[str, str], int]
-    count: int
-
-    @classmethod
-    def of(cls, places: Iterable[Place]) -> Speakers:
-        known = list(places)
-        names: dict[tuple[str, str], int] = defaultdict(int)
-        for place in known:
-            for sameness in SAMENESS:
-                if name := place.named(sameness):
-                    names[sameness, name] += 1
-        lat = known[0].lat if known else 0.0
-        return cls(
-            tuple(known), cKDTree(_metres([(p.lon, p.lat) for p in known], lat)), lat, dict(names), len(known)
-        )
-
-    def near(self, near: Near, place: Place, world: World) -> float:
-        """How many of them are at places that `near` relates to one."""
-        named = float(max((self.by_name.get((same, place.named(same)), 0) for same in near.same), default=0))
-        reach_m = near.reach_m
-        if not reach_m:
-            return named
-        at = _metres([(place.lon, place.lat)], self.lat)[0]
-        around = self.tree.query_ball_point(at, reach_m)
-        if near.within_m == reach_m:
-            return max(named, float(len(around)))
-        if near.downwind_m == reach_m:
-            return max(named, len(around) * IN_THE_WIND)
-        asked = around[:: max(1, len(around) // COUNTED)]
-        on_pipe = sum(related(near, self.places[row], place, world) for row in asked)
-        return max(named, on_pipe * len(around) / max(len(asked), 1))
-
+MEMORY_US = 6 * HOUR_US
+#: What came in these last spans counts alone when it is too much for the rate over the longer one to be true.
+LATELY_US = (HOUR_US, 15 * MINUTE_US)
+TOO_MUCH = 0.2
+#: How many of those around lie along the pipes is measured at so many places, on so many neighbours of each.
+PLACES, NEIGHBOURS = 12, 20
+#: How far apart the anchors of a group lie is taken in steps of so many metres.
+STEP_M = 100.0
 
 SAMENESS: tuple[Sameness, ...] = ("device", "asset", "zone", "area", "city")
 
 
-def _metres(lonlat: list[tuple[float, float]], lat: float) -> NDArray[np.float64]:
-    """A plane in metres around a latitude, good enough to count who is near."""
-    plane = np.array(lonlat, np.float64).reshape(len(lonlat), 2)
-    metres: NDArray[np.float64] = plane * METRES_A_DEGREE * np.array([math.cos(math.radians(lat)), 1.0])
-    return metres
+class Speakers:
+    """Everybody who can say one kind of fact. What is asked is computed once, when it is asked."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = tuple(places)
+        self._share: dict[Near, float] = {}
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def near(self, near: Near, place: Place, world: World, spread_m: float = 0.0) -> float:
+        """How many of them are, about, at places that `near` relates to one, or to others as far as `spread_m`."""
+        named = max((self._by_name[same, place.named(same)] for same in near.same), default=0)
+        reach_m = near.reach_m
+        if not reach_m:
+            return float(named)
+        if near.within_m == reach_m:
+            return float(max(named, len(self._around(place, reach_m + spread_m))))
+        # pipes and wind are lines: what lies along them grows with the length
+        line = len(self._around(place, reach_m)) * self._related(near, world) * (1 + spread_m / reach_m)
+        return max(float(named), line)
+
+    @functools.cached_property
+    def _by_name(self) -> Counter[tuple[Sameness, str]]:
+        return Counter(
+            (same, name) for place in self.places for same in SAMENESS if (name := place.named(same))
+        )
+
+    @functools.cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self._metres(self.places))
+
+    def _metres(self, places: Sequence[Place]) -> NDArray[np.float64]:
+        """A plane in metres, good enough to count who is near."""
+        plane = np.array([(place.lon, place.lat) for place in places], np.float64).reshape(len(places), 2)
+        lat = math.radians(self.places[0].lat) if self.places else 0.0
+        metres: NDArray[np.float64] = plane * METRES_A_DEGREE * np.array([math.cos(lat), 1.0])
+        return metres
+
+    def _around(self, place: Place, reach_m: float) -> list[int]:
+        found: list[int] = self._tree.query_ball_point(self._metres([place])[0], reach_m)
+        return found
+
+    def _related(self, near: Near, world: World) -> float:
+        """Of those within reach, what share is related: those in the wind, or as measured along the pipes."""
+        if near.downwind_m == near.reach_m:
+            return in_the_wind(near.reach_m)
+        share = self._share.get(near)
+        if share is None:
+            share = self._share[near] = self._measured(near, world)
+        return share
+
+    def _measured(self, near: Near, world: World) -> float:
+        asked = joined = 0
+        for place in self.places[:: max(1, len(self.places) // PLACES)]:
+            around = self._around(place, near.reach_m)
+            some = around[:: max(1, len(around) // NEIGHBOURS)]
+            asked += len(some)
+            joined += sum(related(near, self.places[row], place, world) for row in some)
+        return joined / max(asked, 1)
 
 
 @dataclass(slots=True)
@@ -87,48 +111,67 @@ class Background:
     """
 
     speakers: Mapping[str, Speakers]
-    began_us: int | None = None
-    _came: dict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
-    _near: dict[tuple[str, int, str], float] = field(default_factory=dict)
+    _came: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    _near: dict[tuple[str, Near, str, int], float] = field(default_factory=dict)
 
-    def note(self, what: str, time_us: int) -> None:
-        """A fact has come."""
-        if self.began_us is None:
-            self.began_us = time_us
-        self._came[what].append(time_us)
+    def note(self, what: str, id_: str, time_us: int) -> None:
+        """A fact has come; one that is known already is not counted again."""
+        came = self._came[what]
+        at = bisect.bisect_left(came, (time_us, id_))
+        if at == len(came) or came[at] != (time_us, id_):
+            came.insert(at, (time_us, id_))
+
+    def forget(self, what: str, id_: str, time_us: int) -> None:
+        """A fact was taken back."""
+        came = self._came[what]
+        at = bisect.bisect_left(came, (time_us, id_))
+        if at < len(came) and came[at] == (time_us, id_):
+            del came[at]
+
+    def forget_before(self, time_us: int) -> None:
+        """Nobody will ask about instants before this."""
+        for came in self._came.values():
+            del came[: bisect.bisect_left(came, (time_us - MEMORY_US, ""))]
 
     def rate(self, what: str, now_us: int, without: int = 0) -> float:
-        """Facts per point and hour, some of them left out."""
-        found = self.speakers.get(what)
-        if found is None or not found.count:
-            return USUAL_RATE
-        came = self._came[what]
-        while came and came[0] < now_us - MEMORY_US:
-            came.popleft()
-        hours = min(MEMORY_US, max(now_us - (self.began_us or now_us), 0)) / HOUR_US
-        known = max(len(came) - without, 0) / found.count
-        return (known + USUAL_RATE * USUAL_HOURS) / (hours + USUAL_HOURS)
+        """Facts per point and hour up to an instant, some of them left out."""
+        points = self.everywhere(what)
+        rate = _rate(self._count(what, now_us, MEMORY_US) - without, points, MEMORY_US)
+        for span_us in LATELY_US:
+            n = self._count(what, now_us, span_us) - without
+            if n > 1 and at_least(n, rate * points * span_us / HOUR_US) < TOO_MUCH:
+                rate = _rate(n, points, span_us)
+        return rate
 
-    def within(self, what: str, near: Near, place: Place, world: World) -> float:
-        """How many could say this around a place."""
+    def within(self, what: str, near: Near, place: Place, world: World, spread_m: float = 0.0) -> float:
+        """How many could say this around a place, or around others as far as `spread_m` (taken to steps)."""
         found = self.speakers.get(what)
         if found is None:
             return 1.0
-        key = (what, id(near), place.device or f"{place.lon},{place.lat}")
+        steps = math.ceil(spread_m / STEP_M)
+        key = (what, near, place.device or f"{place.lon},{place.lat}", steps)
         known = self._near.get(key)
         if known is None:
-            known = self._near[key] = found.near(near, place, world)
+            known = self._near[key] = found.near(near, place, world, steps * STEP_M)
         return known
 
     def everywhere(self, what: str) -> float:
-        found = self.speakers.get(what)
-        return float(found.count) if found else 1.0
+        """How many could say this at all; one where nobody knows."""
+        return float(len(self.speakers.get(what, ())) or 1)
+
+    def _count(self, what: str, now_us: int, span_us: int) -> int:
+        came = self._came[what]
+        return bisect.bisect_left(came, (now_us + 1, "")) - bisect.bisect_left(came, (now_us - span_us, ""))
 
 
-#: Of those within reach, so many lie up or down the wind: the angle, on both sides, both ways.
-IN_THE_WIND = 4 * DOWNWIND_RAD / math.tau
-#: Walks along pipes are made for so many of those around; the rest is taken to be like them.
-COUNTED = 100
+def in_the_wind(reach_m: float) -> float:
+    """The share of a circle that lies up or down the wind of its middle (`events.place`): two trapezes."""
+    one_way = 2 * SOURCE_M * reach_m + math.tan(DOWNWIND_RAD) * reach_m**2
+    return min(1.0, 2 * one_way / (math.pi * reach_m**2))
+
+
+def _rate(n: int, points: float, span_us: int) -> float:
+    return (max(n, 0) / points + USUAL_RATE * USUAL_HOURS) / (span_us / HOUR_US + USUAL_HOURS)
 
 
 def together(tails: Iterable[float]) -> float:
@@ -142,18 +185,10 @@ def together(tails: Iterable[float]) -> float:
 
 
 def at_least(n: int, expected: float) -> float:
-    """P(N ≥ n) of a Poisson count."""
+    """P(N ≥ n) of a Poisson count: the regularised lower gamma function."""
     if n <= 0:
         return 1.0
-    if expected <= 0:
-        return 0.0
-    term = total = math.exp(-expected) * expected**n / math.factorial(n) if n < 150 else 0.0
-    k = n
-    while term > total * 1e-12 and k < n + 200:
-        k += 1
-        term *= expected / k
-        total += term
-    return min(total, 1.0)
+    return float(gammainc(n, expected)) if expected > 0 else 0.0
 
 
 def in_order(distance: Sequence[float], later: Sequence[float]) -> float:

@@ -14,11 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from core.clock import HOUR_US, SECOND_US
 from events.background import Background, at_least, in_order, together
-from events.place import NOWHERE, Keys, Place, World, related
+from events.place import NOWHERE, Keys, Place, World, ask, related
 from events.types import Evidence, IncidentType, Kind, matches
 
 #: Anchors are linked over no longer a time than lets so many come by chance.
 CROWD = 0.2
+#: They join an open incident over no longer a time than lets so many come by chance.
+JOINING = 0.2
+#: The rates that this is decided by are those of so long before: what has settled, so that late facts change nothing.
+SETTLED_US = 600 * SECOND_US
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.
 LOOKS = 4
 #: Anchors nearer in time than this are taken for this far apart.
@@ -95,19 +99,25 @@ class Score:
         return sum(self.parts.values())
 
 
+#: Key of a place → (onset, id) of what is filed there, ascending.
+Filed = dict[tuple[object, ...], list[tuple[int, str]]]
+
+
 @dataclass(slots=True)
 class _Type:
     """What a type needs at hand: who is evidence of what, and the facts filed by place and time."""
 
     decl: IncidentType
+    #: Where anchors are filed, and each other kind of evidence.
     keys: Keys
-    anchors: dict[tuple[object, ...], list[tuple[int, str]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    others: dict[tuple[object, ...], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    others_keys: dict[str, Keys]
+    anchors: Filed = field(default_factory=dict)
+    others: dict[str, Filed] = field(default_factory=lambda: defaultdict(dict))
     group_of: dict[str, Group] = field(default_factory=dict)
     attached: dict[str, set[Group]] = field(default_factory=lambda: defaultdict(set))
     evidence_of: dict[str, Evidence] = field(default_factory=dict)
+    #: How long before an anchor another may have begun to belong to it, by the rates of its time.
+    lag_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def lag_us(self) -> int:
@@ -125,7 +135,7 @@ class Correlator:
         self._said: dict[tuple[str, str], list[str]] = {}
         self.types = {kind.key: kind.decl for kind in types}
         self.world = world
-        self._types = {key: _Type(decl, _keys(decl)) for key, decl in self.types.items()}
+        self._types = {key: _type(decl) for key, decl in self.types.items()}
         self._roles: dict[str, list[tuple[_Type, Evidence]]] = {}
 
     # -- facts come, change and go -------------------------------------------------------------------------
@@ -138,7 +148,7 @@ class Correlator:
     def enter(self, fact: Fact) -> set[Group]:
         """Group a fact under every type under which it is not grouped yet."""
         self.facts[fact.id] = fact
-        self.background.note(fact.what, fact.onset_us)
+        self.background.note(fact.what, fact.id, fact.onset_us)
         touched: set[Group] = set()
         for type_, evidence in self.roles(fact.what):
             if fact.id not in type_.evidence_of:
@@ -160,6 +170,7 @@ class Correlator:
                 type_.evidence_of[fact.id] = evidence
                 self._file(type_, fact, evidence)
             if evidence.anchor:
+                type_.lag_of[fact.id] = self._spans_us(type_, fact)[0]
                 group.anchors[fact.id] = key
                 type_.group_of[fact.id] = group
             else:
@@ -170,7 +181,7 @@ class Correlator:
         group.incident = ""
         only_here = [fact_id for fact_id in group.members if self.groups_of(fact_id) == [group]]
         for fact_id in only_here:
-            self.remove(fact_id)
+            self._drop(fact_id)
 
     def group(self, incident: str) -> Group | None:
         """The group of an incident."""
@@ -186,7 +197,14 @@ class Correlator:
         return set(self.groups_of(fact_id))
 
     def remove(self, fact_id: str) -> set[Group]:
-        """Forget a fact; what is left of its groups, which may have fallen apart."""
+        """Take a fact back; what is left of its groups, which may have fallen apart."""
+        fact = self.facts.get(fact_id)
+        if fact is not None:
+            self.background.forget(fact.what, fact.id, fact.onset_us)
+        return self._drop(fact_id)
+
+    def _drop(self, fact_id: str) -> set[Group]:
+        """Group a fact no more; that it came is still known to the background."""
         fact = self.facts.pop(fact_id, None)
         if fact is None:
             return set()
@@ -194,6 +212,7 @@ class Correlator:
         for type_, evidence in self.roles(fact.what):
             self._unfile(type_, fact, evidence)
             type_.evidence_of.pop(fact_id, None)
+            type_.lag_of.pop(fact_id, None)
             if not evidence.anchor:
                 for group in type_.attached.pop(fact_id, set()):
                     del group.others[fact_id]
@@ -208,7 +227,8 @@ class Correlator:
             if fact.end_us is not None and fact.end_us < time_us:
                 groups = self.groups_of(fact.id)
                 if not any(group.incident for group in groups):
-                    self.remove(fact.id)
+                    self._drop(fact.id)
+        self.background.forget_before(time_us)
 
     def roles(self, what: str) -> list[tuple[_Type, Evidence]]:
         """The types that a fact can be evidence of, and as what; the first kind of evidence that fits counts."""
@@ -243,20 +263,23 @@ class Correlator:
         type_.group_of[fact.id] = group
         type_.evidence_of[fact.id] = evidence
         touched = {group}
-        for other, sure in self._possible_links(type_, fact):
-            theirs = type_.group_of[other.id]
-            if theirs is group or theirs.keeps_from(group):
-                continue
-            if not sure and not related(
-                type_.decl.together.near, other.place, fact.place, self.world, fact.onset_us
-            ):
-                continue
-            group, loser = _larger(group, theirs)
-            _merge(type_, group, loser)
-            touched |= {group, loser}
+        near = type_.decl.together.near
+        for filed, sure in self._possible_links(type_, fact):
+            for _, id_ in filed:
+                theirs = type_.group_of[id_]
+                if theirs is group or theirs.keeps_from(group):
+                    continue
+                if not sure and not related(
+                    near, self.facts[id_].place, fact.place, self.world, fact.onset_us
+                ):
+                    continue
+                group, loser = _larger(group, theirs)
+                _merge(type_, group, loser)
+                touched |= {group, loser}
         self._file(type_, fact, evidence)
-        for other, kind in self._waiting_others(type_, fact):
-            _put(type_, group, other.id, kind)
+        for kind in type_.decl.evidence:
+            if not kind.anchor:
+                self._take_waiting(type_, group, fact, kind)
         return {group for group in touched if group.anchors or group.incident}
 
     def _attach(self, type_: _Type, fact: Fact, evidence: Evidence) -> set[Group]:
@@ -267,64 +290,74 @@ class Correlator:
         assert evidence.lag is not None
         low, high = (round(lag * SECOND_US) for lag in evidence.lag)
         touched: set[Group] = set()
-        for key in type_.keys.ask(evidence.near, fact.place):
-            for anchor in self._between(type_.anchors[key], fact.onset_us - high, fact.onset_us - low):
-                group = type_.group_of[anchor.id]
+        for key in ask(evidence.near, fact.place):
+            for _, id_ in _between(type_.anchors.get(key, []), fact.onset_us - high, fact.onset_us - low):
+                group = type_.group_of[id_]
                 if group not in touched and related(
-                    evidence.near, fact.place, anchor.place, self.world, fact.onset_us
+                    evidence.near, fact.place, self.facts[id_].place, self.world, fact.onset_us
                 ):
                     _put(type_, group, fact.id, evidence)
                     touched.add(group)
         return touched
 
-    def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[Fact, bool]]:
+    def _possible_links(self, type_: _Type, fact: Fact) -> Iterator[tuple[list[tuple[int, str]], bool]]:
         """Anchors near a new one in time, and whether their place is sure to be related.
 
+        Of two it is the later whose lag counts, so that it does not matter which of them is known first.
         An anchor of an open incident that still stands links for as long as the type's `joins_for`.
         """
-        lag_us, joins_us = self._lag_us(type_, fact), round(type_.decl.joins_for * SECOND_US)
-        for key in type_.keys.ask(type_.decl.together.near, fact.place):
+        at_us = fact.onset_us
+        lag_us, joins_us = self._spans_us(type_, fact)
+        type_.lag_of[fact.id] = lag_us
+        for key in ask(type_.decl.together.near, fact.place):
+            filed = type_.anchors.get(key)
+            if not filed:
+                continue
             sure = key[0] != "cell"
-            filed = type_.anchors[key]
-            for other in self._between(filed, fact.onset_us - lag_us, fact.onset_us + lag_us):
-                yield other, sure
-            for other in self._between(filed, fact.onset_us - joins_us, fact.onset_us - lag_us - 1):
-                stands = other.end_us is None or other.end_us >= fact.onset_us
-                if stands and type_.group_of[other.id].incident:
-                    yield other, sure
+            yield _between(filed, at_us - lag_us, at_us), sure
+            later = _between(filed, at_us + 1, at_us + type_.lag_us)
+            if later:
+                yield [each for each in later if each[0] - at_us <= type_.lag_of[each[1]]], sure
+            early = _between(filed, at_us - joins_us, at_us - lag_us - 1)
+            if early:
+                yield [each for each in early if self._joinable(type_, each[1], at_us)], sure
 
-    def _lag_us(self, type_: _Type, fact: Fact) -> int:
-        """The type's lag, or less where anchors come by chance so often that it would link them all."""
+    def _joinable(self, type_: _Type, fact_id: str, at_us: int) -> bool:
+        """Whether an anchor belongs to an open incident and stands at an instant."""
+        if not type_.group_of[fact_id].incident:
+            return False
+        end_us = self.facts[fact_id].end_us
+        return end_us is None or end_us >= at_us
+
+    def _spans_us(self, type_: _Type, fact: Fact) -> tuple[int, int]:
+        """The type's lag and `joins_for`, or less where anchors come by chance so often that they would link all."""
         near = type_.decl.together.near
         an_hour = sum(
-            self.background.rate(what, fact.onset_us)
+            self.background.rate(what, fact.onset_us - SETTLED_US)
             * self.background.within(what, near, fact.place, self.world)
             for evidence in type_.decl.evidence
             if evidence.anchor
             for what in self._whats(type_, evidence)
         )
-        return type_.lag_us if not an_hour else min(type_.lag_us, round(CROWD / an_hour * HOUR_US))
+        lag_us, joins_us = type_.lag_us, round(type_.decl.joins_for * SECOND_US)
+        if not an_hour:
+            return lag_us, joins_us
+        return min(lag_us, round(CROWD / an_hour * HOUR_US)), min(
+            joins_us, round(JOINING / an_hour * HOUR_US)
+        )
 
-    def _waiting_others(self, type_: _Type, anchor: Fact) -> Iterator[tuple[Fact, Evidence]]:
-        """Facts that came before their anchor did."""
-        for evidence in type_.decl.evidence:
-            if evidence.near is None or evidence.lag is None:
-                continue
-            low, high = (round(lag * SECOND_US) for lag in evidence.lag)
-            for key in type_.keys.ask(evidence.near, anchor.place):
-                for other in self._between(type_.others[key], anchor.onset_us + low, anchor.onset_us + high):
-                    if type_.evidence_of[other.id] is evidence and related(
-                        evidence.near, other.place, anchor.place, self.world, other.onset_us
-                    ):
-                        yield other, evidence
-
-    def _between(self, filed: list[tuple[int, str]], from_us: int, to_us: int) -> Iterator[Fact]:
-        """Filed facts whose onset lies in [from, to]."""
-        for place in range(bisect.bisect_left(filed, (from_us, "")), len(filed)):
-            onset_us, fact_id = filed[place]
-            if onset_us > to_us:
-                return
-            yield self.facts[fact_id]
+    def _take_waiting(self, type_: _Type, group: Group, anchor: Fact, evidence: Evidence) -> None:
+        """Attach facts of a kind that came before their anchor did."""
+        filed = type_.others[evidence.key]
+        if not filed or evidence.near is None or evidence.lag is None:
+            return
+        low, high = (anchor.onset_us + round(lag * SECOND_US) for lag in evidence.lag)
+        for key in ask(evidence.near, anchor.place):
+            for onset_us, id_ in _between(filed.get(key, []), low, high):
+                if id_ not in group.others and related(
+                    evidence.near, self.facts[id_].place, anchor.place, self.world, onset_us
+                ):
+                    _put(type_, group, id_, evidence)
 
     def _regroup(self, type_: _Type, gone: str) -> set[Group]:
         """A group without one of its anchors: what is left is grouped anew. The largest part keeps the incident."""
@@ -354,16 +387,19 @@ class Correlator:
         return groups
 
     def _file(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        filed = type_.anchors if evidence.anchor else type_.others
-        for key in type_.keys.file(fact.place):
-            bisect.insort(filed[key], (fact.onset_us, fact.id))
+        filed, keys = _home(type_, evidence)
+        for key in keys.file(fact.place):
+            bisect.insort(filed.setdefault(key, []), (fact.onset_us, fact.id))
 
     def _unfile(self, type_: _Type, fact: Fact, evidence: Evidence) -> None:
-        filed = type_.anchors if evidence.anchor else type_.others
-        for key in type_.keys.file(fact.place):
-            place = bisect.bisect_left(filed[key], (fact.onset_us, fact.id))
-            if place < len(filed[key]) and filed[key][place] == (fact.onset_us, fact.id):
-                del filed[key][place]
+        filed, keys = _home(type_, evidence)
+        for key in keys.file(fact.place):
+            rows = filed.get(key, [])
+            place = bisect.bisect_left(rows, (fact.onset_us, fact.id))
+            if place < len(rows) and rows[place] == (fact.onset_us, fact.id):
+                del rows[place]
+                if not rows:
+                    del filed[key]
 
     def opens(self, group: Group) -> bool:
         """Whether a group weighs enough to be an incident, and is no coincidence."""
@@ -385,6 +421,7 @@ class Correlator:
         first = min((facts[id_] for id_ in group.anchors), key=lambda fact: (fact.onset_us, fact.id))
         last_us = max(facts[id_].onset_us for id_ in group.members)
         span_us = max(facts[id_].onset_us for id_ in group.anchors) - first.onset_us
+        spread_m = max(facts[id_].place.metres_to(first.place) for id_ in group.anchors)
         own: dict[str, int] = defaultdict(int)
         speakers: dict[str, set[str]] = defaultdict(set)
         for id_, key in group.members.items():
@@ -397,11 +434,18 @@ class Correlator:
                 continue
             near = evidence.near or type_.decl.together.near
             low, high = evidence.lag or (0.0, 0.0)
-            hours = (high - low) / 3600 if evidence.lag else max(span_us, LEAST_SPAN_US) / HOUR_US
+            hours = (
+                (high - low) / 3600 + span_us / HOUR_US
+                if evidence.lag
+                else max(span_us, LEAST_SPAN_US) / HOUR_US
+            )
+            apart_m = spread_m if evidence.near else max(0.0, spread_m - near.reach_m)
             expected = 0.0
             for what in self._whats(type_, evidence):
                 rate = self.background.rate(what, last_us, own[what])
-                expected += rate * hours * self.background.within(what, near, first.place, self.world)
+                expected += (
+                    rate * hours * self.background.within(what, near, first.place, self.world, apart_m)
+                )
                 if evidence.anchor:
                     chance += rate * self.background.everywhere(what)
             n = len(speakers[evidence.key])
@@ -439,9 +483,25 @@ class Correlator:
         return Score({key: weight for key, weight in parts.items() if weight})
 
 
-def _keys(decl: IncidentType) -> Keys:
-    nears = [decl.together.near, *(evidence.near for evidence in decl.evidence if evidence.near)]
-    return Keys(frozenset(same for near in nears for same in near.same), max(near.reach_m for near in nears))
+def _type(decl: IncidentType) -> _Type:
+    nears = {evidence.key: evidence.near for evidence in decl.evidence if evidence.near}
+    return _Type(
+        decl,
+        Keys.of(decl.together.near, *nears.values()),
+        {key: Keys.of(near) for key, near in nears.items()},
+    )
+
+
+def _home(type_: _Type, evidence: Evidence) -> tuple[Filed, Keys]:
+    """Where facts of a kind of evidence are filed, and under which keys."""
+    if evidence.anchor:
+        return type_.anchors, type_.keys
+    return type_.others[evidence.key], type_.others_keys[evidence.key]
+
+
+def _between(filed: list[tuple[int, str]], from_us: int, to_us: int) -> list[tuple[int, str]]:
+    """What is filed with an onset in [from, to]."""
+    return filed[bisect.bisect_left(filed, (from_us, "")) : bisect.bisect_left(filed, (to_us + 1, ""))]
 
 
 def _larger(one: Group, other: Group) -> tuple[Group, Group]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,19 @@ from events import rules as rules_
 from events import snapshot as snapshots
 from events import types as types_
 from events.assess import Assessor
+from events.background import Background, Speakers
 from events.citytime import CityTime
 from events.correlate import Correlator, Fact
 from events.detectors.build import build, clocks
-from events.guards import Switches, asks_usual, nothing_switched
+from events.detectors.memory import Memory
+from events.guards import Switches, asks_usual, nothing_switched, place_of
 from events.moves import Move, moves, plain
 from events.place import NOWHERE, Place, World
-from events.rules import Rule, RuleSet
+from events.rules import ANY_KIND, Rule, RuleSet
 from events.timeline import Rows, Timeline
 from events.types import Kind
 from events.usual import Usual
+from events.wind import Vanes
 from iot.kinds import Catalogue
 from iot.readings import Logged
 from iot.registry import Device, Registry
@@ -82,8 +86,16 @@ class Engine:
             registry,
             clocks(model.rules, registry),
         )
-        self.correlator = Correlator(model.types.values(), world)
+        self.speakers = speakers(model.rules, registry)
+        if world.wind is None:
+            world = replace(world, wind=self._vanes())
+        self.correlator = Correlator(model.types.values(), world, Background(self.speakers))
         self.assessor = Assessor(model.rules, registry)
+
+    def _vanes(self) -> Vanes | None:
+        """The wind of the city's own vanes, where rules remember what they say."""
+        memory = next((each for each in self.timeline.live if isinstance(each, Memory)), None)
+        return None if memory is None else Vanes(self.registry, memory)
 
     # -- readings → moves ----------------------------------------------------------------------------------
 
@@ -160,6 +172,24 @@ class Engine:
             channel=channel, value=move.value, limit_value=move.limit, peak=move.peak, backdated=backdated
         )
         return row
+
+
+def speakers(rules: RuleSet, registry: Registry) -> dict[str, Speakers]:
+    """Who can raise each rule that is in force; rules of the same kinds share one object."""
+    places: dict[str, list[Place]] = defaultdict(list)
+    for device in registry.devices.values():
+        place = place_of(device)
+        places[device.kind].append(place)
+        places[ANY_KIND].append(place)
+    known: dict[tuple[str, ...], Speakers] = {}
+    found: dict[str, Speakers] = {}
+    for rule in rules:
+        kinds = tuple(sorted(set(rule.decl.kinds)))
+        if kinds not in known:
+            known[kinds] = Speakers(place for kind in kinds for place in places.get(kind, ()))
+        if rule.decl.enabled:
+            found[rule.key] = known[kinds]
+    return found
 
 
 def new_alert(rule: Rule, version: str, subject: str, onset_us: int, raised_us: int) -> Row:

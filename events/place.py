@@ -46,8 +46,9 @@ class Flow(Protocol):
 
 #: (place, time) → the direction that the wind blows to, in radians anticlockwise from east; None in calm or unknown.
 Wind = Callable[[Place, int], float | None]
-#: Half the angle within which something counts as downwind.
-DOWNWIND_RAD = math.radians(30)
+#: Half the angle within which something counts as downwind, and how wide a source is on each side of its place.
+DOWNWIND_RAD = math.radians(20)
+SOURCE_M = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,21 @@ def related(near: Near, there: Place, anchor: Place, world: World = NOWHERE, tim
     )
 
 
-def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
-    """Whether the wind blows from one place to the other, either way round."""
-    to = wind(one, time_us) if wind is not None else None
+def downwind(source: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
+    """Whether the wind blows from one place to the other."""
+    to = wind(source, time_us) if wind is not None else None
     if to is None:
         return False
-    north = other.lat - one.lat
-    east = (other.lon - one.lon) * math.cos(math.radians(one.lat))
-    turn = abs(math.remainder(math.atan2(north, east) - to, math.tau))
-    return min(turn, math.pi - turn) <= DOWNWIND_RAD
+    north = (other.lat - source.lat) * METRES_A_DEGREE
+    east = (other.lon - source.lon) * METRES_A_DEGREE * math.cos(math.radians(source.lat))
+    along = east * math.cos(to) + north * math.sin(to)
+    aside = abs(north * math.cos(to) - east * math.sin(to))
+    return along >= 0 and aside <= SOURCE_M + along * math.tan(DOWNWIND_RAD)
+
+
+def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
+    """Whether the wind blows from one place to the other, either way round."""
+    return downwind(one, other, wind, time_us) or downwind(other, one, wind, time_us)
 
 
 def _at_most(metres: float | None, limit: float) -> bool:
@@ -99,35 +106,41 @@ def _at_most(metres: float | None, limit: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The names under which a place is filed so that everything related to it is found under few names."""
+    """The names under which a place is filed so that everything that some `Near`s relate to it is found by few."""
 
     same: frozenset[Sameness]
-    reach_m: float
+    reaches_m: frozenset[float]
 
-    def cell(self, place: Place) -> tuple[int, int]:
-        """Cells of `reach_m` a side: who is within reach lies in the same or a neighbouring one."""
-        north = place.lat * METRES_A_DEGREE
-        east = place.lon * METRES_A_DEGREE * math.cos(math.radians(round(place.lat)))
-        return math.floor(east / self.reach_m), math.floor(north / self.reach_m)
-
-    def names(self, place: Place) -> Iterator[tuple[object, ...]]:
-        for sameness in self.same:
-            if name := place.named(sameness):
-                yield (sameness, name)
+    @classmethod
+    def of(cls, *nears: Near) -> Keys:
+        return cls(
+            frozenset(same for near in nears for same in near.same),
+            frozenset(near.reach_m for near in nears if near.reach_m),
+        )
 
     def file(self, place: Place) -> Iterator[tuple[object, ...]]:
         """Where the place is filed."""
-        yield from self.names(place)
-        if self.reach_m:
-            yield ("cell", *self.cell(place))
-
-    def ask(self, near: Near, place: Place) -> Iterator[tuple[object, ...]]:
-        """Where everything that `near` can relate to the place is filed."""
-        for sameness in near.same:
+        for sameness in self.same:
             if name := place.named(sameness):
                 yield (sameness, name)
-        if near.reach_m:
-            east, north = self.cell(place)
-            for i in (-1, 0, 1):
-                for j in (-1, 0, 1):
-                    yield ("cell", east + i, north + j)
+        for reach_m in self.reaches_m:
+            yield ("cell", reach_m, *_cell(place, reach_m))
+
+
+def ask(near: Near, place: Place) -> Iterator[tuple[object, ...]]:
+    """Where everything that `near` can relate to the place is filed."""
+    for sameness in near.same:
+        if name := place.named(sameness):
+            yield (sameness, name)
+    if reach_m := near.reach_m:
+        east, north = _cell(place, reach_m)
+        for i in (-1, 0, 1):
+            for j in (-1, 0, 1):
+                yield ("cell", reach_m, east + i, north + j)
+
+
+def _cell(place: Place, reach_m: float) -> tuple[int, int]:
+    """Cells of a reach a side: who is within reach lies in the same or a neighbouring one."""
+    north = place.lat * METRES_A_DEGREE
+    east = place.lon * METRES_A_DEGREE * math.cos(math.radians(round(place.lat)))
+    return math.floor(east / reach_m), math.floor(north / reach_m)

@@ -122,6 +122,12 @@ WHERE NOT withdrawn AND NOT backdated
         AND (standing OR returned_at > %(since)s)))
 ORDER BY onset, id
 
+-- name: recent_onsets
+-- What came lately, whatever became of it: how often alerts come for no reason is learned from these.
+SELECT id, rule, onset FROM alerts
+WHERE recorded_at > %(since)s AND onset > %(since)s AND NOT withdrawn AND NOT backdated
+  AND state NOT IN ('shelved', 'suppressed', 'out_of_service')
+
 -- name: recent_reports
 SELECT * FROM reports WHERE coalesce(ends_at, at) > %(since)s OR at > %(since)s ORDER BY at, id
 
@@ -269,3 +275,13 @@ SELECT at, action, actor, before, after, fields FROM incident_log WHERE incident
 
 -- name: live_incident_ids
 SELECT id FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at
+
+-- name: endangering
+-- Live incidents of some types, each with the devices whose alerts speak for it.
+SELECT i.id, i.type, i.lon, i.lat, i.asset, i.sure, i.provenance,
+       coalesce(array_agg(DISTINCT a.device) FILTER (WHERE a.device <> ''), '{}') AS devices
+FROM incidents i
+LEFT JOIN incident_evidence e ON e.incident = i.id AND e.left_at IS NULL
+LEFT JOIN alerts a ON a.id = e.fact
+WHERE i.state IN ('open', 'confirmed') AND i.type = ANY(%(types)s)
+GROUP BY i.id ORDER BY i.id

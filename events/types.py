@@ -34,7 +34,7 @@ Sameness = Literal["device", "asset", "zone", "area", "city"]
 class Near(Declared):
     """How two places may belong together; one that holds suffices."""
 
-    same: list[Sameness] = []
+    same: tuple[Sameness, ...] = ()
     #: Metres as the crow flies.
     within_m: Annotated[float, Field(ge=0, le=50_000)] = 0.0
     #: Metres along the pipes, when both are on one network.
@@ -120,6 +120,20 @@ class Raised(Declared):
     when: str
 
 
+class Endangers(Declared):
+    """The surface that the map shows of an incident, and from what it is made.
+
+    `flood`: the streets around it, by the deepest `channel` (in cm) that its alerts' devices say now. `plume`: what
+    lies downwind within `reach_m`, as the weather stations' wind blows. `isolated`: what the valves of `network`
+    around its asset leave without supply, once the incident is sure.
+    """
+
+    kind: Literal["flood", "plume", "isolated"]
+    channel: str = "depth"
+    network: str = "water_supply"
+    reach_m: Annotated[float, Field(gt=0, le=5000)] = 300.0
+
+
 class IncidentType(Declared):
     """Something that can happen in the city. Its texts are `incident.<key>.*`."""
 
@@ -132,6 +146,9 @@ class IncidentType(Declared):
     sure: float = 7.0
     together: Together
     evidence: Annotated[list[Evidence], Field(min_length=1)]
+    #: Where the cause lies among the anchors: where they are strongest and earliest; or, too, at the lowest or highest
+    #: of those that one flow joins (a blockage backs water up, a discharge runs down), or furthest up the wind.
+    cause: Literal["strongest", "lowest", "highest", "upwind"] = "strongest"
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
     #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.
@@ -145,6 +162,8 @@ class IncidentType(Declared):
     plan: str = ""
     lead: Key
     assisting: list[Key] = []
+    #: What it endangers, where the map can show that.
+    endangers: Endangers | None = None
     source: Literal["S", "S?", "P", "city", "ours"] = "ours"
 
     @model_validator(mode="after")

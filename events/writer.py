@@ -15,6 +15,7 @@ from core import changes
 from core.clock import to_datetime, to_us
 from events import store
 from events.alert_writer import AlertWriter, Judge
+from events.background import MEMORY_US, Background
 from events.correlate import Correlator, Fact, Group, Standing
 from events.engine import Engine, Row, fact_of, place_of_row, report_fact
 from events.incident_writer import IncidentWriter
@@ -39,8 +40,12 @@ class Writer:
     async def load(self, now_us: int) -> set[Group]:
         """Build the correlation anew from what is stored; groups with facts that were not grouped before."""
         engine, connection = self.engine, self.connection
-        correlator = Correlator(engine.model.types.values(), engine.correlator.world)
         since = to_datetime(now_us - KEEP_US)
+        background = Background(engine.speakers)
+        came_since = to_datetime(now_us - KEEP_US - MEMORY_US)
+        for row in await store.rows(connection, "recent_onsets", since=came_since):
+            background.note(row["rule"], row["id"], to_us(row["onset"]))
+        correlator = Correlator(engine.model.types.values(), engine.correlator.world, background)
         facts = {row["id"]: fact_of(row) for row in await store.rows(connection, "recent_facts", since=since)}
         reports = await store.rows(connection, "recent_reports", since=since)
         facts |= {row["id"]: report_fact(row) for row in reports}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -11,10 +12,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import FileResponse, Response
 
+from core.actor import Actor
+from core.clock import rfc3339, to_us
 from core.errors import Invalid, NotFound
-from core.http import Allow, Db, Json, Lang, Limit, bbox, decode_cursor, page
-from gis import ogc_api, sample, store, style
+from core.http import Allow, Db, Json, Lang, Limit, Now, bbox, decode_cursor, page
+from gis import hazard, hazard_store, ogc_api, sample, store, style
 from gis.asset import Asset
+from gis.hazard import Hazard
 from gis.style import Tokens
 from gis.views import CityMap
 
@@ -49,12 +53,13 @@ def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]
         pitch: Annotated[float, Query(ge=0, le=85)] = 0.0,
         scale: Annotated[float, Query(ge=0.5, le=4)] = 1.0,
     ) -> Response:
-        """The base map's style; its tile address names the newest tile file."""
+        """The base map's style with all imported layers; its tile address names the newest tile file."""
         file = await to_thread.run_sync(city_map.tiles)
         view = style.View(sample.CENTRE, pitch=pitch, scale=scale, language=language)
-        return Json(
-            style.style(colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION)
+        base = style.style(
+            colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION
         )
+        return Json(style.with_stored(base, await city_map.stored_layers(), colours[theme], view))
 
     @routes.get("/map/tiles/{name}")
     async def tile_file(name: Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-f]{12}\.pmtiles$")]) -> Response:
@@ -64,17 +69,26 @@ def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]
             raise NotFound("error.no_layer", layer=name)
         return FileResponse(path, media_type="application/vnd.pmtiles", headers=ForAYear)
 
-    @routes.get("/tiles/{layer}/{z}/{x}/{y}.mvt")
-    async def tile(layer: str, z: Zoom, x: Tile, y: Tile) -> Response:
-        """One tile: of the base map (layer `city`) or of a live layer. 204 where it is empty."""
+    @routes.get("/tiles/{layer:path}/{z}/{x}/{y}.mvt")
+    async def tile(
+        layer: str,
+        z: Zoom,
+        x: Tile,
+        y: Tile,
+        actor: Annotated[Actor, Depends(Allow("map.read"))],
+    ) -> Response:
+        """One tile: of the base map (layer `city`), a live layer, or one that was imported. 204 where it is empty."""
         if max(x, y) >= 1 << z:
             raise Invalid("error.bad_tile", field="x", value=f"{z}/{x}/{y}")
         if layer == "city":
             found = await to_thread.run_sync(city_map.base_tile, z, x, y)
             headers = {"Content-Encoding": "gzip", "Cache-Control": "private, max-age=600"}
-        else:
-            found = await city_map.live_tile(layer, z, x, y)
+        elif layer in city_map.live:
+            found = await city_map.live_tile(layer, z, x, y, actor.areas)
             headers = {"Cache-Control": "no-store"}
+        else:
+            found = await city_map.stored_tile(layer, z, x, y)
+            headers = {"Cache-Control": "private, max-age=60"}
         return Response(found, media_type=MVT, headers=headers) if found else Response(status_code=204)
 
 
@@ -106,10 +120,13 @@ def _asking(routes: APIRouter, city_map: CityMap) -> None:
         return Json(await to_thread.run_sync(lambda: _grid(city_map, lon, lat)))
 
     @routes.get("/map/route")
-    async def route(start: str, end: str, closed: Annotated[list[str] | None, Query()] = None) -> Response:
-        """The fastest way between two `lon,lat`, around closed roads."""
+    async def route(
+        database: Db, clock: Now, start: str, end: str, closed: Annotated[list[str] | None, Query()] = None,
+    ) -> Response:  # fmt: skip
+        """The fastest way between two `lon,lat`, around closed roads and those that hazards block now."""
         ends = [_position(start, "start"), _position(end, "end")]
-        found = await to_thread.run_sync(lambda: _route(city_map, ends, closed or []))
+        blocked = hazard.impassable(await hazard_store.current(database, clock.now_us()))
+        found = await to_thread.run_sync(lambda: _route(city_map, ends, {*blocked, *(closed or [])}))
         return Json(found)
 
     @routes.get("/map/isolate/{pipe}")
@@ -138,6 +155,17 @@ def _stored(routes: APIRouter) -> None:
             page([as_json(each.asset, each.number) for each in found], limit, lambda item: item["id"])
         )
 
+    @routes.get("/map/hazards")
+    async def hazards(
+        database: Db,
+        clock: Now,
+        at: datetime | None = None,
+        box: Annotated[str | None, Query(alias="bbox")] = None,
+    ) -> Response:
+        """What endangers the city now, or did at a time: a GeoJSON feature for each class, the worst last."""
+        at_us = clock.now_us() if at is None else to_us(at)
+        return Json(hazards_as_json(await hazard_store.current(database, at_us, bbox(box))))
+
     @routes.get("/assets/{asset}")
     async def one_asset(database: Db, asset: str) -> Response:
         found = await store.get(database, asset)
@@ -153,6 +181,20 @@ def as_json(asset: Asset, number: int) -> dict[str, Any]:
         "geometry": orjson.Fragment(shapely.to_geojson(asset.geometry)), "source": asset.source,
         "licence": asset.licence, "provenance": asset.provenance,
     }  # fmt: skip
+
+
+def hazards_as_json(found: Iterable[Hazard]) -> dict[str, Any]:
+    """A GeoJSON collection of hazards, drawn in this order."""
+    zones = sorted(((zone, each) for each in found for zone in each.zones), key=lambda pair: -pair[0].cls)
+    features = [
+        {"type": "Feature", "geometry": orjson.Fragment(shapely.to_geojson(zone.geometry)),
+         "properties": {**zone.attributes, "id": each.id, "kind": each.kind, "class": zone.cls,
+                        "incident": each.incident, "provenance": each.provenance,
+                        "begins": rfc3339(each.begins_us),
+                        "ends": None if each.ends_us is None else rfc3339(each.ends_us)}}
+        for zone, each in zones
+    ]  # fmt: skip
+    return {"type": "FeatureCollection", "features": features}
 
 
 def _grid(city_map: CityMap, lon: float, lat: float) -> dict[str, Any]:
@@ -178,7 +220,7 @@ def _position(text: str, field: str) -> tuple[float, float]:
     return lon, lat
 
 
-def _route(city_map: CityMap, ends: list[tuple[float, float]], closed: list[str]) -> dict[str, Any]:
+def _route(city_map: CityMap, ends: list[tuple[float, float]], closed: Collection[str]) -> dict[str, Any]:
     city = city_map.city
     (ax, ay), (bx, by) = city.plane.points(ends).tolist()
     found = city.router.route((ax, ay), (bx, by), closed)

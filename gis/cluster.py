@@ -23,7 +23,8 @@ ALONE_FROM = 16
 class Clusters:
     """Parallel columns: how many points, where they are on average (WGS 84), the worst level, one of them.
 
-    Levels are 1 (worst) to 4, 0 for none; `row` is the only point of a cluster of one, otherwise the worst one.
+    Levels are 1 (worst) to 4, then larger ones (silent), 0 for none; `row` is the only point of a cluster of one,
+    otherwise the worst one.
     """
 
     count: Ints
@@ -64,7 +65,7 @@ class Points:
         side = 2.0**zoom * CELLS_A_TILE
         cell = np.floor(u * side).astype(np.int64) * (1 << 32) + np.floor(v * side).astype(np.int64)
         _, group, count = np.unique(cell, return_inverse=True, return_counts=True)
-        rank = np.where(level[rows] == 0, 9, level[rows]).astype(np.int64)
+        rank = np.where(level[rows] == 0, 127, level[rows]).astype(np.int64)
         worst_first = np.lexsort((rows, rank, group))
         first = np.searchsorted(group[worst_first], np.arange(len(count)))
         chosen = rows[worst_first[first]] if len(rows) else rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,14 +13,19 @@ from gis.asset import Provenance
 from gis.city import City
 from gis.lines import Floats, Geometry
 from gis.network import Isolation
-from gis.terrain import Terrain
+from gis.routing import ring
 
 Kind = Literal["flood", "plume", "isolated", "closed"]
 
 #: Depths in metres that part the classes of a flood, the worst first: cars float, cars stall, walking is hard, wet.
 FLOOD_M = (0.40, 0.27, 0.15, 0.03)
-FLOOD_CELL_M = 6.0
-FLOOD_REACH_M = 420.0
+#: From this class on nobody drives through.
+STALLS = 2
+#: How much water loses in depth for each metre away from where it is deepest (ours): a street falls gently to its
+#: low point, a ramp into an underpass steeply.
+STREET_FALL, RAMP_FALL = 0.003, 0.04
+#: Half of a street with its pavements, and the least that is drawn of a flood, in metres (ours).
+STREET_HALF_M, FLOOD_LEAST_M = 10.0, 15.0
 
 #: Parts of the greatest concentration that bound a plume's classes, the worst first.
 PLUME_PARTS = (0.30, 0.10, 0.03)
@@ -49,40 +54,47 @@ class Hazard:
     provenance: Provenance = "real"
 
 
-def flood(city: City, lon: float, lat: float, depth_m: float) -> tuple[Zone, ...]:
-    """The ground that is under water when it stands so deep at a place: what lies lower and is connected with it."""
-    x, y = city.plane.xy(lon, lat)
-    zones = _ponds(city.terrain, x, y, depth_m)
-    return tuple(
-        Zone(cls, shapely.transform(shape, city.plane.lonlats), {"depth_cm": round(depth * 100)})
-        for cls, depth, shape in zones
-    )
+def flood(city: City, lon: float, lat: float, depth_m: float, asset: str = "") -> tuple[Zone, ...]:
+    """The streets that are under water when it stands so deep at a place, or in an underpass (its `asset`).
 
-
-def _ponds(terrain: Terrain, x: float, y: float, depth_m: float) -> list[tuple[int, float, Geometry]]:
-    """(class, least depth, surface) in metres, by a water level over the ground around a place.
-
-    A street is lower than the blocks beside it, and this ground knows no streets: the surface is round where the
-    ground is flat, at most `FLOOD_REACH_M` wide.
+    A picture of the order of size, from how streets and ramps usually fall: no ground model says where 10 cm stand.
     """
-    steps = np.arange(-FLOOD_REACH_M, FLOOD_REACH_M + 1, FLOOD_CELL_M)
-    east, north = np.meshgrid(x + steps, y + steps)
-    away = np.hypot(east - x, north - y)
-    floor = float(terrain.height_m(x, y))
-    # Away from the place water is held back by kerbs and walls: 1 cm for each 8 m, more than flat ground alone gives.
-    depth = floor + depth_m - terrain.height_m(east, north) - away / 800.0
-    found = []
-    for cls, least in enumerate(FLOOD_M, 1):
-        wet = depth >= least
-        if not wet.any() or depth_m < least:
-            continue
-        half = FLOOD_CELL_M / 2
-        squares = shapely.box(east[wet] - half, north[wet] - half, east[wet] + half, north[wet] + half)
-        parts = shapely.get_parts(shapely.union_all(squares))
-        here = next((part for part in parts if part.distance(shapely.Point(x, y)) <= half), None)
-        if here is not None:
-            found.append((cls, least, here.buffer(FLOOD_CELL_M).buffer(-FLOOD_CELL_M).simplify(1.5)))
-    return found
+    x, y = city.plane.xy(lon, lat)
+    held = city.assets.get(asset)
+    ramps = held.attributes.get("roads") if held is not None and held.kind == "underpass" else None
+    fall = STREET_FALL if ramps is None else RAMP_FALL
+    reach = [max(FLOOD_LEAST_M, (depth_m - least) / fall) for least in FLOOD_M]
+    lines = _lines(city, x, y, reach[-1], ramps)
+    streets = shapely.buffer(shapely.union_all(list(lines.values())), STREET_HALF_M, quad_segs=4)
+    zones = []
+    for cls, (least, metres) in enumerate(zip(FLOOD_M, reach, strict=True), 1):
+        if depth_m >= least:
+            wet = _wet(streets, x, y, metres)
+            told: dict[str, object] = {"depth_cm": round(least * 100)}
+            if cls <= STALLS:
+                told["roads"] = sorted({road for road, line in lines.items() if line.intersects(wet)})
+            zones.append(Zone(cls, shapely.transform(wet, city.plane.lonlats), told))
+    return tuple(zones)
+
+
+def _lines(city: City, x: float, y: float, reach_m: float, ramps: object) -> dict[str, Geometry]:
+    """The middle lines, in metres, of these roads, or else of all around a place that do not lie under the ground."""
+    roads = city.base.roads
+    near = ring(roads, (x, y), reach_m)
+    if isinstance(ramps, list):
+        near = np.array([row for row, name in enumerate(roads.id) if name in set(ramps)], np.int32)
+    else:
+        near = near[~roads.tunnel[near]]
+    return {roads.id[row]: shapely.LineString(roads.lines[row]) for row in near.tolist()}
+
+
+def _wet(streets: Geometry, x: float, y: float, reach_m: float) -> Geometry:
+    """What of the streets lies within reach and hangs together with the place; the place itself always."""
+    here = shapely.Point(x, y).buffer(min(FLOOD_LEAST_M, reach_m), quad_segs=6)
+    around = shapely.intersection(streets, shapely.Point(x, y).buffer(reach_m, quad_segs=16))
+    parts = shapely.get_parts(shapely.union(around, here))
+    wet: Geometry = next(part for part in parts if part.intersects(here)).simplify(0.5)
+    return wet
 
 
 def plume(
@@ -130,17 +142,31 @@ def _isopleths(reach_m: float) -> list[Floats]:
 
 
 def isolated(city: City, isolation: Isolation) -> tuple[Zone, ...]:
-    """The zone that gets no water: a margin around the dry pipes."""
+    """The zone that gets no water once some valves are shut: a margin around the dry pipes.
+
+    `valves` tells each valve to shut with its place: [id, lon, lat].
+    """
     shapes = [city.asset(edge).geometry for edge in isolation.edges if edge in city.assets]
     shapes += [city.asset(node).geometry for node in isolation.nodes if node in city.assets]
     if not shapes:
         return ()
     metres = shapely.transform(shapely.union_all(shapes), city.plane.points)
-    zone = shapely.transform(shapely.buffer(metres, AROUND_PIPES_M), city.plane.lonlats)
-    return (Zone(1, zone, {"customers": isolation.customers, "valves": list(isolation.valves)}),)
+    zone = shapely.transform(shapely.buffer(metres, AROUND_PIPES_M, quad_segs=4), city.plane.lonlats)
+    valves = [[name, *(round(each, 6) for each in city.lonlat(name))] for name in isolation.valves]
+    return (Zone(1, zone, {"customers": isolation.customers, "valves": valves}),)
 
 
 def closed(city: City, roads: Sequence[str]) -> tuple[Zone, ...]:
     """Closed roads as lines."""
     shapes = [city.asset(road).geometry for road in roads]
     return (Zone(1, shapely.union_all(shapes), {"roads": list(roads)}),) if shapes else ()
+
+
+def impassable(hazards: Iterable[Hazard]) -> frozenset[str]:
+    """Ids of the roads that hazards keep from being driven: closed ones, and where cars stall in the water."""
+    found: set[str] = set()
+    for zone in (zone for each in hazards for zone in each.zones):
+        roads = zone.attributes.get("roads")
+        if isinstance(roads, list):
+            found.update(roads)
+    return frozenset(found)

@@ -31,13 +31,18 @@ async def put(connection: DictConnection, hazard: Hazard, now_us: int) -> None:
              "begins": to_datetime(hazard.begins_us),
              "ends": None if hazard.ends_us is None else to_datetime(hazard.ends_us)},
         )  # fmt: skip
-    await changes.append(connection, [Change("hazards", hazard.id)], now_us)
+    await changes.append(connection, _news(hazard.id, hazard.incident), now_us)
 
 
-async def end(connection: DictConnection, hazard: str, at_us: int, now_us: int) -> None:
+async def end(connection: DictConnection, hazard: str, at_us: int, now_us: int, incident: str = "") -> None:
     """The hazard is over from a time on; ending it again changes nothing."""
     await connection.execute(QUERIES["end_hazard"], {"id": hazard, "at": to_datetime(at_us)})
-    await changes.append(connection, [Change("hazards", hazard)], now_us)
+    await changes.append(connection, _news(hazard, incident), now_us)
+
+
+def _news(hazard: str, incident: str) -> list[Change]:
+    """Who shows the incident shows its hazard too, and looks again."""
+    return [Change("hazards", hazard), *([Change("incidents", incident)] if incident else [])]
 
 
 async def current(database: Database, at_us: int, bbox: BBox | None = None) -> list[Hazard]:
@@ -47,6 +52,12 @@ async def current(database: Database, at_us: int, bbox: BBox | None = None) -> l
     for row in rows:
         found.setdefault((row["id"], to_us(row["begins"])), []).append(row)
     return [_hazard(group) for group in found.values()]
+
+
+async def standing(database: Database, prefix: str, at_us: int) -> list[tuple[str, str]]:
+    """(hazard, incident) of the hazards of a moment whose ids begin so."""
+    rows = await database.fetch(QUERIES["standing_hazards"], prefix=prefix, at=to_datetime(at_us))
+    return [(row["id"], row["incident"]) for row in rows]
 
 
 async def _rows(database: Database, at_us: int, bbox: BBox | None) -> list[DictRow]:
@@ -79,8 +90,8 @@ class HazardLayer:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
 
-    async def __call__(self, box: BBox, zoom: int) -> Sequence[LiveFeature]:
-        del zoom
+    async def __call__(self, box: BBox, zoom: int, areas: frozenset[str]) -> Sequence[LiveFeature]:
+        del zoom, areas  # a danger is everybody's affair
         rows = await _rows(self._database, self._clock.now_us(), box)
         rows.sort(key=lambda row: -row["class"])
         return [

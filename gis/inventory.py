@@ -200,8 +200,10 @@ def _districts(city: City) -> Iterator[Asset]:
         shapely.buffer(shapely.multilinestrings(lines[net.pipes.zone == zone]), DISTRICT_MARGIN_M)
         for zone in range(len(net.districts))
     ]
+    tree = shapely.STRtree(around)
     for zone, district in enumerate(net.districts):
-        left = shapely.difference(around[zone], shapely.union_all(around[:zone]))
+        earlier = [around[row] for row in sorted(tree.query(around[zone]).tolist()) if row < zone]
+        left = shapely.difference(around[zone], shapely.union_all(earlier))
         shape = max(shapely.get_parts(left), key=shapely.area)
         area = city.area_ids(shapely.get_coordinates(shape.representative_point()))[0]
         names = [

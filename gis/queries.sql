@@ -135,3 +135,19 @@ SELECT * FROM hazards
 WHERE begins <= %(at)s AND (ends IS NULL OR ends > %(at)s)
   AND (%(west)s::float8 IS NULL OR (west <= %(east)s AND east >= %(west)s AND south <= %(north)s AND north >= %(south)s))
 ORDER BY id, class
+
+-- name: standing_hazards
+SELECT DISTINCT id, incident FROM hazards
+WHERE starts_with(id, %(prefix)s) AND begins <= %(at)s AND (ends IS NULL OR ends > %(at)s) ORDER BY id
+
+-- name: drawn_assets
+-- Of too many the largest: what is small is seen from near only.
+SELECT number, id, kind, name, name_en, geometry,
+       CASE WHEN jsonb_typeof(attributes -> 'height') = 'number' THEN (attributes ->> 'height')::float8 END AS height
+FROM assets
+WHERE layer = %(layer)s
+  AND box(point(west, south), point(east, north)) && box(point(%(west)s, %(south)s), point(%(east)s, %(north)s))
+ORDER BY (east - west) + (north - south) DESC, number LIMIT %(limit)s
+
+-- name: forget_layer
+DELETE FROM asset_layers WHERE layer = %(layer)s

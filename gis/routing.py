@@ -253,7 +253,8 @@ class Router:
 
     def _fastest(self, weighted: _Weighted, tail: int, head: int) -> tuple[int, int]:
         """(edge, tail) of the road that the search took between two neighbouring junctions."""
-        low, high = np.searchsorted(self._tail, [tail, tail + 1])
+        # in the column's own type: another one would copy the whole column for each step
+        low, high = np.searchsorted(self._tail, np.array([tail, tail + 1], self._tail.dtype))
         rows = np.flatnonzero(self._head[low:high] == head) + low
         return int(self._arc[rows[np.argmin(weighted.seconds[rows])]]), tail
 

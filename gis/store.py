@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import shapely
+from psycopg.rows import DictRow
 
 from core import changes
 from core.changes import Change
@@ -21,6 +22,8 @@ from gis.asset import Asset
 QUERIES = Queries.of(__file__)
 
 BBox = tuple[float, float, float, float]
+#: More than this of one layer is never drawn in one tile.
+DRAWN = 20_000
 EVERYTHING = 1_000_000_000
 
 
@@ -85,6 +88,15 @@ async def replace_layer(
     return Counts(len(assets), kept, removed)
 
 
+async def remove_layer(connection: DictConnection, layer: str, now_us: int) -> Counts:
+    """Take a layer away; its assets are kept as versions. To be called inside a transaction. Raises `NotFound`."""
+    counts = await replace_layer(connection, Layer(layer, ""), [], now_us)
+    if not counts.removed:
+        raise NotFound("error.no_layer", layer=layer)
+    await connection.execute(QUERIES["forget_layer"], {"layer": layer})
+    return counts
+
+
 async def fingerprint(database: Database, layer: str) -> str:
     """What a layer was last made from; "" when there is none."""
     row = await database.fetch_one(QUERIES["layer_fingerprint"], layer=layer)
@@ -93,6 +105,14 @@ async def fingerprint(database: Database, layer: str) -> str:
 
 async def layers(database: Database) -> list[dict[str, Any]]:
     return await database.fetch(QUERIES["all_layers"])
+
+
+async def drawn(database: Database, layer: str, bbox: BBox) -> list[DictRow]:
+    """What a map draws of a layer in a box of degrees, the largest first: number, id, kind, names, geometry."""
+    west, south, east, north = bbox
+    return await database.fetch(
+        QUERIES["drawn_assets"], layer=layer, west=west, south=south, east=east, north=north, limit=DRAWN
+    )
 
 
 async def get(database: Database, asset: str) -> Numbered:

@@ -6,9 +6,10 @@ other address. Overlays (flood, plume, crews …) are the screen's own and go ab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from gis.place import KNOWN_BY
 
@@ -95,6 +96,54 @@ def style(tokens: Tokens, tiles_url: str, view: View, attribution: str = "") -> 
             *_labels(colours, view),
         ],
     }
+
+
+def with_stored(made: Json, layers: Sequence[str], tokens: Tokens, view: View) -> Json:
+    """The style with layers that were imported on top, as the group `imported`: surfaces, lines, points, names."""
+    colours = {**DARK, **tokens}
+    for number, layer in enumerate(layers):
+        address = f"/api/v1/tiles/{quote(layer, safe='')}/{{z}}/{{x}}/{{y}}.mvt"
+        source: Json = {"type": "vector", "tiles": [address], "minzoom": 8, "maxzoom": 16, "promoteId": "id"}
+        made["sources"][f"imported-{number}"] = source
+        made["layers"] += [
+            {
+                **each,
+                "id": f"imported-{number}-{each['id']}",
+                "source": f"imported-{number}",
+                "source-layer": layer,
+            }
+            for each in _stored(colours, view)
+        ]
+    return made
+
+
+def _stored(c: Tokens, view: View) -> list[Json]:
+    """How any imported layer is drawn; buildings with a height stand up where the view is tilted."""
+    colour, scale = c["facility"], view.scale
+    surface, line, point = (["==", ["geometry-type"], kind] for kind in ("Polygon", "LineString", "Point"))
+    house: list[Any] = ["all", surface, ["has", "height"]]
+    group = {"metadata": {"group": "imported"}}
+    made: list[Json] = [
+        {"id": "surface", "type": "fill", "filter": surface, "paint": {"fill-color": colour, "fill-opacity": 0.15}},
+        {"id": "border", "type": "line", "filter": surface,
+         "paint": {"line-color": colour, "line-width": scale, "line-opacity": 0.6}},
+        {"id": "line", "type": "line", "filter": line, "layout": {"line-cap": "round", "line-join": "round"},
+         "paint": {"line-color": colour, "line-width": _grows(0.8, 3.0, scale)}},
+        {"id": "point", "type": "circle", "filter": point,
+         "paint": {"circle-color": colour, "circle-radius": _grows(1.2, 5.0, scale)}},
+        {"id": "name", "type": "symbol", "filter": ["has", "name"], "minzoom": 15,
+         "layout": {"text-field": _named(view), "text-font": [c["font"]], "text-size": 11 * scale,
+                    "text-offset": [0, 0.9], "text-anchor": "top", "text-optional": True},
+         "paint": {"text-color": c["label_dim"], "text-halo-color": c["halo"], "text-halo-width": 1.4 * scale}},
+    ]  # fmt: skip
+    if view.pitch:
+        made.insert(1, {"id": "house", "type": "fill-extrusion", "filter": house, "paint": {
+            "fill-extrusion-color": c["building_2"], "fill-extrusion-height": ["get", "height"]}})  # fmt: skip
+    return [{**each, **group} for each in made]
+
+
+def _named(view: View) -> list[Any]:
+    return ["get", "name"] if view.language == "zh" else ["coalesce", ["get", "name_en"], ["get", "name"]]
 
 
 def _layer(name: str, kind: str, source_layer: str, group: str, **more: Any) -> Json:  # noqa: ANN401 - JSON
@@ -220,7 +269,7 @@ def _facilities(c: Tokens, scale: float) -> list[Json]:
 
 def _labels(c: Tokens, view: View) -> list[Json]:
     scale = view.scale
-    name = ["get", "name"] if view.language == "zh" else ["coalesce", ["get", "name_en"], ["get", "name"]]
+    name = _named(view)
     font = [c["font"]]
     paint = {"text-color": c["label_dim"], "text-halo-color": c["halo"], "text-halo-width": 1.4 * scale}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from core.clock import DAY_US
 from iot.codecs import senml
 from simulators import streams
+from simulators.dialects import Speaker
 from simulators.streams import Floats, Rows
 from simulators.tape import Tape
 
@@ -147,11 +149,22 @@ class Placed:
         return zip(times.tolist(), values.tolist(), strict=True)
 
 
-def packs(samples: Iterable[Sample], gateway_of: Mapping[str, str]) -> list[Wire]:
-    """SenML packs of every gateway that has something to say, oldest reading first."""
+def packs(
+    samples: Iterable[Sample],
+    gateway_of: Mapping[str, str],
+    speakers: Mapping[str, Speaker] = MappingProxyType({}),
+) -> list[Wire]:
+    """SenML packs of every gateway that has something to say, oldest reading first; then who speaks a field protocol.
+
+    A frame of a field protocol has the protocol as its gateway and `protocol/station` as its topic.
+    """
     by_gateway: dict[str, list[Sample]] = defaultdict(list)
+    by_device: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        by_gateway[gateway_of[sample.device]].append(sample)
+        if sample.device in speakers:
+            by_device[sample.device].append(sample)
+        else:
+            by_gateway[gateway_of[sample.device]].append(sample)
     frames: list[Wire] = []
     for gateway, said in sorted(by_gateway.items()):
         said.sort(key=lambda sample: sample.time_us)
@@ -160,4 +173,10 @@ def packs(samples: Iterable[Sample], gateway_of: Mapping[str, str]) -> list[Wire
                 (f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK]
             )
             frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(readings)))
+    for device, said in sorted(by_device.items()):
+        said.sort(key=lambda sample: sample.time_us)
+        speaker, protocol = speakers[device], gateway_of[device]
+        topic = f"{protocol}/{speaker.station}"
+        spoken = speaker.frames([(sample.channel, sample.time_us, sample.value) for sample in said])
+        frames += [Wire(protocol, topic, frame) for frame in spoken]
     return frames

@@ -2,10 +2,27 @@
 
 Each fault has a label (device, kind, from, to) for scoring. Readings are changed after the physics and before the
 gateway packs them; frames are held, doubled and dumped between the gateway and the product.
+
+| kind | what happens | size |
+|---|---|---|
+| stuck | the digits of the beginning for ever | – |
+| bias, spoof | a step; another value altogether | in the channel's unit |
+| drift | a slope | in the channel's unit a day |
+| spikes | single samples off, one in fifty | in the channel's unit |
+| humid | optical dust heads read too high in damp air, by the device's own hygrometer | – |
+| dropout | Gilbert–Elliott loss | – |
+| silent | nothing at all | – |
+| duplicate | everything twice | – |
+| clock | ahead | seconds; 0: eight hours, UTC taken for local time |
+| epoch | a clock that began at 1970 | – |
+| late | arrives after a log-normal time, P99 five times the median | median in seconds |
+| battery | an empty battery: one report of so many is sent | how many |
 """
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +32,14 @@ import numpy as np
 
 from core.clock import DAY_US, HOUR_US, SECOND_US
 from simulators.fleet import Sample, Wire
+from simulators.physics.plume import optical_excess
 from simulators.scenario import Fault, GatewayOut
 
 #: Gilbert–Elliott: chance to fall into the bad state and to come back, each reading; bad readings are lost.
 FALL, RISE = 0.02, 0.10
+#: Standard deviation of the logarithm of a latency whose P99 is five times its median (NB-IoT: 2 s and 10 s).
+LATE_SPREAD = math.log(5) / 2.326
+OPTICAL = ("tsp", "pm10", "pm25")
 CST_US = 8 * HOUR_US
 
 
@@ -40,6 +61,7 @@ class _Broken:
     since_us: int
     held: dict[str, float] = field(default_factory=dict)
     lost: bool = False
+    count: int = 0
 
 
 class Hardware:
@@ -50,6 +72,8 @@ class Hardware:
         self._rng = np.random.default_rng([9, seed])
         self._broken: dict[str, list[_Broken]] = {}
         self.labels: list[Label] = []
+        self._sent = 0
+        self._under_way: list[tuple[int, int, Sample]] = []  # when it arrives, in which order it was sent
 
     def begin(self, fault: Fault, cause: int, now_us: int) -> list[str]:
         """Break the devices that the fault names; their ids."""
@@ -67,9 +91,13 @@ class Hardware:
             for label in self.labels
         ]
 
-    def apply(self, samples: Iterable[Sample]) -> list[Sample]:
-        """What devices say, given what is wrong with them."""
+    def apply(self, samples: Iterable[Sample], now_us: int) -> list[Sample]:
+        """What arrives of what devices say, given what is wrong with them."""
+        samples = list(samples)
+        damp = {sample.device: sample.value for sample in samples if sample.channel == "humidity"}
         said: list[Sample] = []
+        while self._under_way and self._under_way[0][0] <= now_us:
+            said.append(heapq.heappop(self._under_way)[2])
         for sample in samples:
             broken = self._broken.get(sample.device)
             if not broken:
@@ -77,14 +105,14 @@ class Hardware:
                 continue
             told: Sample | None = sample
             for each in broken:
-                told = self._through(told, each) if told is not None else None
+                told = self._through(told, each, damp.get(sample.device, 0.0)) if told is not None else None
             if told is not None:
                 said.append(told)
                 if any(each.fault.kind == "duplicate" for each in broken):
                     said.append(told)
         return said
 
-    def _through(self, sample: Sample, broken: _Broken) -> Sample | None:
+    def _through(self, sample: Sample, broken: _Broken, damp: float) -> Sample | None:
         size, kind = broken.fault.size, broken.fault.kind
         if kind == "stuck":
             return sample._replace(value=broken.held.setdefault(sample.channel, sample.value))
@@ -101,6 +129,19 @@ class Hardware:
             )
         if kind == "clock":
             return sample._replace(time_us=sample.time_us + (round(size * SECOND_US) or CST_US))
+        if kind == "epoch":
+            return sample._replace(time_us=sample.time_us - broken.since_us)
+        if kind == "humid":
+            factor = float(optical_excess(np.array([damp]))[0]) if sample.channel in OPTICAL else 1.0
+            return sample._replace(value=sample.value * factor)
+        if kind == "battery":
+            broken.count += 1
+            return sample if broken.count % max(round(size), 1) == 0 else None
+        if kind == "late":
+            after_s = size * math.exp(LATE_SPREAD * self._rng.standard_normal())
+            self._sent += 1
+            heapq.heappush(self._under_way, (sample.time_us + round(after_s * SECOND_US), self._sent, sample))
+            return None
         if kind == "dropout":
             broken.lost = self._rng.random() < (1 - RISE if broken.lost else FALL)
             return None if broken.lost else sample

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import msgspec
 from core.clock import SECOND_US, Clock, rfc3339
 from core.log import logger
 from simulators import stage
+from simulators.dial import Station
 from simulators.orders_feed import OrdersFeed
 from simulators.outbox_store import Outbox
 from simulators.publish import Broker, MqttGateway
@@ -60,7 +62,9 @@ class Live:
     folder: Path
     clock: Clock
     orders: OrdersFeed | None = None
-    gateways: dict[str, MqttGateway] = field(default_factory=dict)
+    #: Field protocol → (host, port) of the product; who speaks one dials there, a connection a station.
+    doors: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    gateways: dict[str, MqttGateway | Station] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     _visits: list[Visit] = field(default_factory=list)
 
@@ -71,9 +75,16 @@ class Live:
             state.started_us = self.clock.now_us()  # the curtain rises now; history ended a little earlier
         play = Stage(self.scene, state)
         for row in self.scene.gateways():
-            outbox = Outbox(self.folder / "outbox" / f"{row.id}.sqlite")
-            self.gateways[row.id] = MqttGateway(row.id, self.broker, outbox)
-            self.gateways[row.id].start()
+            if row.id not in self.doors:
+                self.gateways[row.id] = MqttGateway(row.id, self.broker, self._outbox(row.id))
+        for id_, speaker in self.scene.speakers().items():
+            protocol = self.scene.gateway_of[id_]
+            line = f"{protocol}/{speaker.station}"
+            if line not in self.gateways:
+                outbox = self._outbox(line.replace("/", "-"))
+                self.gateways[line] = Station(protocol, speaker.station, *self.doors[protocol], outbox)
+        for gateway in self.gateways.values():
+            gateway.start()
         watch = asyncio.create_task(self._watch_orders())
         try:
             await self._play(play)
@@ -84,13 +95,17 @@ class Live:
                 gateway.stop()
             play.close()
 
+    def _outbox(self, name: str) -> Outbox:
+        return Outbox(self.folder / "outbox" / f"{name}.sqlite")
+
     async def _play(self, play: Stage) -> None:
         kept_s = self.clock.monotonic_s()
         while True:
             now_us = self.clock.now_us()
             play.visited(self._visits, now_us)
             for wire in play.advance(now_us):
-                self.gateways[wire.gateway].submit(wire.topic, wire.payload)
+                line = wire.topic if wire.gateway in self.doors else wire.gateway
+                self.gateways[line].submit(wire.topic, wire.payload)
                 self.counts["frames"] += 1
             for gateway in self.gateways.values():
                 gateway.turn()

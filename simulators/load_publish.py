@@ -6,6 +6,7 @@ connection in the middle for some seconds and come back at once with what they k
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from core.clock import SECOND_US, SystemClock
 from simulators.publish import Broker
 
-AWAY_S = 3.0
+AWAY_S = 3
 PATIENCE_S = 60.0
 CHANNEL = "pressure"
 #: Load is real work against a real endpoint: its durations are those of the machine.
@@ -28,13 +29,19 @@ CLOCK = SystemClock()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """rate: readings a second over all gateways; pack: readings a message."""
+    """rate: readings a second over all gateways; pack: readings a message; devices: of all gateways together."""
 
     rate: float
     gateways: int
     seconds: float
     shape: str
     pack: int
+    devices: int = 0
+
+    @property
+    def devices_each(self) -> int:
+        """Of one gateway: at least as many as a message has readings, each of another device."""
+        return max(self.pack, -(-self.devices // self.gateways))
 
     @property
     def messages(self) -> int:
@@ -81,28 +88,32 @@ def device_id(gateway: int, number: int) -> str:
 def publish(plan: Plan, broker: Broker, begun_us: int) -> tuple[list[Tally], float]:
     """Run it and wait for the acknowledgements; tallies, and seconds from the first message to the last answer.
 
-    Reading k of gateway g is of device `load-g-(k mod pack)` at `begun_us` + k ms: no key comes twice.
+    Reading k of gateway g is of device `load-g-(k mod devices)` at `begun_us` + k ms: no key comes twice.
     """
     tallies = [Tally() for _ in range(plan.gateways)]
-    started = CLOCK.monotonic_s()
+    ready = threading.Barrier(plan.gateways + 1)
     threads = [
-        threading.Thread(target=_gateway, args=(plan, broker, number, tally, begun_us))
+        threading.Thread(target=_gateway, args=(plan, broker, number, tally, begun_us, ready))
         for number, tally in enumerate(tallies)
     ]
     for thread in threads:
         thread.start()
+    ready.wait(2 * PATIENCE_S)
+    started = CLOCK.monotonic_s()
     for thread in threads:
         thread.join()
     return tallies, CLOCK.monotonic_s() - started
 
 
-def _gateway(plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: int) -> None:
+def _gateway(
+    plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: int, ready: threading.Barrier
+) -> None:
     name = gateway_id(number)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
     client.username_pw_set(name, broker.secrets.get(name, ""))
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(1000)
-    client.reconnect_delay_set(1, 2)
+    client.reconnect_delay_set(AWAY_S, AWAY_S)
 
     def answered(
         _client: mqtt.Client, _told: object, mid: int, _code: ReasonCode, _more: Properties | None
@@ -112,20 +123,30 @@ def _gateway(plan: Plan, broker: Broker, number: int, tally: Tally, begun_us: in
     client.on_publish = answered
     client.connect(broker.host, broker.port)
     client.loop_start()
+    end = CLOCK.monotonic_s() + PATIENCE_S
+    while not client.is_connected() and CLOCK.monotonic_s() < end:
+        _pause(0.02)  # the product may still be taking the new gateways in
+    ready.wait(2 * PATIENCE_S)
     begun = CLOCK.monotonic_s()
     for message in range(plan.messages):
         _wait(begun + plan.due_s(message))
         if plan.shape == "reconnect-storm" and message == plan.messages // 2:
-            client.disconnect()
-            threading.Timer(AWAY_S, client.reconnect).start()
+            _cut(client)
         topic = f"telemetry/{name}"
-        sent = client.publish(topic, pack(number, message, plan.pack, begun_us), qos=1)
+        sent = client.publish(topic, pack(plan, number, message, begun_us), qos=1)
         tally.out(sent.mid)
     end = CLOCK.monotonic_s() + PATIENCE_S
     while tally.acknowledged < tally.sent and CLOCK.monotonic_s() < end:
         _pause(0.01)
     client.disconnect()
     client.loop_stop()
+
+
+def _cut(client: mqtt.Client) -> None:
+    """Pull the plug: no good-bye. The client comes back by itself and sends again what nobody acknowledged."""
+    wire = client.socket()
+    if isinstance(wire, socket.socket):
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def _wait(until: float) -> None:
@@ -138,15 +159,15 @@ def _pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def pack(gateway: int, message: int, readings: int, begun_us: int) -> bytes:
-    """One SenML pack; every reading has a time of its own."""
-    first = begun_us + message * readings * 1000
+def pack(plan: Plan, gateway: int, message: int, begun_us: int) -> bytes:
+    """One SenML pack; every reading has a time and a device of its own, device after device."""
+    first = message * plan.pack
     records: Sequence[dict[str, object]] = [
         {
-            "n": f"{device_id(gateway, number)}/{CHANNEL}",
-            "t": (first + number * 1000) / SECOND_US,
+            "n": f"{device_id(gateway, number % plan.devices_each)}/{CHANNEL}",
+            "t": (begun_us + number * 1000) / SECOND_US,
             "v": 0.3 + 0.001 * (number % 50),
         }
-        for number in range(readings)
+        for number in range(first, first + plan.pack)
     ]
     return msgspec.json.encode(records)

@@ -170,11 +170,25 @@ class Nuisance(Lasting):
 
 
 class Fault(Lasting):
-    """Hardware: which devices (id, or a beginning that ends in *), what is wrong, how much."""
+    """Hardware: which devices (id, or a beginning that ends in *), what is wrong, how much (`simulators.hardware`)."""
 
     do: Literal["fault"]
     devices: str
-    kind: Literal["stuck", "bias", "drift", "spikes", "dropout", "clock", "duplicate", "silent", "spoof"]
+    kind: Literal[
+        "stuck",
+        "bias",
+        "drift",
+        "spikes",
+        "dropout",
+        "clock",
+        "epoch",
+        "late",
+        "battery",
+        "humid",
+        "duplicate",
+        "silent",
+        "spoof",
+    ]
     size: float = 0.0
     count: Annotated[int, Field(ge=1)] = 1000
 

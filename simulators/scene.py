@@ -5,8 +5,8 @@ Recorded data stands on the city at places of ours, simulated data beside it; ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -20,8 +20,9 @@ from gis.hydraulics import Hydraulics
 from iot.registry import Provenance
 from iot.registry_store import DeviceRow
 from simulators import crews as people
-from simulators import devices, streams, tape
+from simulators import devices, dialects, streams, tape
 from simulators.devices import Device, Rain, Recorded
+from simulators.dialects import Speaker
 from simulators.physics.supply import Gauge, Supply
 from simulators.places import Places
 from simulators.streams import Stream, Table
@@ -50,16 +51,42 @@ class GatewayRow:
 class Scene:
     """Everything that stands still. `kind` says which devices take part; one seed, one city, one scene."""
 
-    def __init__(self, places: Places, zone: ZoneInfo, *, kind: SceneKind = "both", seed: int = 1) -> None:
+    def __init__(
+        self,
+        places: Places,
+        zone: ZoneInfo,
+        *,
+        kind: SceneKind = "both",
+        seed: int = 1,
+        speaks: Collection[str] = (),
+    ) -> None:
         self.places = places
         self.zone = zone
         self.seed = seed
         wanted = {"both": ("recorded", "simulated"), "off": ()}.get(kind, (kind,))
         self.devices: tuple[Device, ...] = tuple(
-            device for device in devices.all_devices(places) if device.provenance in wanted
+            self._spoken(device, speaks)
+            for device in devices.all_devices(places)
+            if device.provenance in wanted
         )
         self.gateway_of: Mapping[str, str] = {device.id: device.gateway for device in self.devices}
         self._tapes: dict[str, tape.Tape] = {}
+
+    @staticmethod
+    def _spoken(device: Device, speaks: Collection[str]) -> Device:
+        """A device that speaks a field protocol is registered under the gateway of that protocol."""
+        protocol = dialects.protocol_of(device.kind)
+        simulated = device.provenance == "simulated"
+        return replace(device, gateway=protocol) if simulated and protocol in speaks else device
+
+    def speakers(self) -> dict[str, Speaker]:
+        """Who speaks a field protocol, each with nothing said yet."""
+        assets = [device.spot.asset for device in self.devices]
+        return {
+            device.id: dialects.speaker(device.kind, device.number, assets.index(device.spot.asset))
+            for device in self.devices
+            if device.gateway == dialects.protocol_of(device.kind)
+        }
 
     def gateways(self) -> list[GatewayRow]:
         """Each gateway once; it has the provenance of its devices."""
@@ -69,17 +96,21 @@ class Scene:
     def rows(self) -> list[DeviceRow]:
         """The devices as the registry takes them, named after their place and their number."""
         words = text.load([Path(__file__).parent])
-        return [self._row(device, words) for device in self.devices]
+        speakers = self.speakers()
+        return [self._row(device, words, speakers.get(device.id)) for device in self.devices]
 
-    def _row(self, device: Device, words: text.Texts) -> DeviceRow:
+    def _row(self, device: Device, words: text.Texts, speaker: Speaker | None) -> DeviceRow:
         spot = device.spot
         zh, en = (
             words(f"sim.device.{device.kind}", language, place=place, n=device.number)
             for language, place in (("zh", spot.place_zh), ("en", spot.place_en))
         )
+        names, params = (speaker.names, device.params) if speaker else ((device.id,), device.params)
+        if len(names) > 1:
+            params = {**params, "wire": {"names": list(names[1:])}}
         return DeviceRow(
-            device.id, device.kind, zh, en, spot.lon, spot.lat, device.gateway, device.id, spot.asset, spot.zone,
-            spot.area, device.provenance, device.params,
+            device.id, device.kind, zh, en, spot.lon, spot.lat, device.gateway, names[0], spot.asset, spot.zone,
+            spot.area, device.provenance, params,
         )  # fmt: skip
 
     def crews(self) -> list[people.Row]:

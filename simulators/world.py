@@ -70,6 +70,7 @@ class World:
         self.devices = [device for device in scene.devices if self._wanted(device)]
         self._places = scene.places
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
+        self._speakers = scene.speakers()
         self._gateway_of = {device.id: device.gateway for device in self.devices}
         self._blame: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._begun: set[int] = set()
@@ -121,7 +122,7 @@ class World:
         self.said += len(samples)
         for sample in samples:
             self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
-        wires = packs(self.hardware.apply(samples), self._gateway_of)
+        wires = packs(self.hardware.apply(samples, self.now_us), self._gateway_of, self._speakers)
         return self.network.carry(wires, dt_s)
 
     def _turn(self, cause: int, action: Act) -> None:

@@ -17,6 +17,9 @@ BENCHES = {
     "store": "app.bench.store",
     "query": "app.bench.query",
     "dispatch": "app.bench.dispatch",
+    "gis": "app.bench.gis",
+    "sim": "app.bench.sim",
+    "events": "app.bench.events",
 }
 
 

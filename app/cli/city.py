@@ -17,6 +17,7 @@ from core.clock import SystemClock
 from core.db import Database
 from gis import generate as generator
 from gis import instruments, store, tiles
+from gis import sample as sample_data
 from gis.city import City, sample_city
 from gis.store import Layer
 
@@ -38,7 +39,10 @@ def city() -> None:
 @click.option("--sample", is_flag=True, help="The shipped Bund and Lujiazui instead of a city from nothing.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the files.")
 @click.option(
-    "--store", "into_database", is_flag=True, help="Put its assets onto the map as layer `generated`."
+    "--store",
+    "into_database",
+    is_flag=True,
+    help="Put its assets onto the map as layer `generated`, or `sample`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Counts as JSON.")
 @click.pass_obj
@@ -60,8 +64,13 @@ def generate(
     if out is not None:
         told["files"] = [path.name for path in write(made, placed, out)]
     if into_database:
-        name = f"generated {seed} {size}"
-        asyncio.run(_store(place.dsn(reading.load(config)), made, Layer("generated", name, fingerprint=name)))
+        layer = Layer(
+            sample_data.LAYER, "OpenStreetMap", licence=sample_data.ATTRIBUTION, fingerprint=str(seed)
+        )
+        if not sample:
+            name = f"generated {seed} {size}"
+            layer = Layer("generated", name, fingerprint=name)
+        asyncio.run(_store(place.dsn(reading.load(config)), made, layer))
     if as_json:
         click.echo(json.dumps(told))
     else:

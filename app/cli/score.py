@@ -36,8 +36,9 @@ if TYPE_CHECKING:  # the scorer's libraries are loaded when something is scored
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write an HTML page here.")
 @click.pass_obj
 def score(config: Path, /, name: str, as_json: bool, report: Path | None, **asked: Any) -> None:  # noqa: ANN401 - click's options
-    """Score NAME: a scenario, `all` of them, storm-25, dust-40, battledim-replica, dispatch or sf-fire.
+    """Score NAME: a scenario, `all` of them, or a benchmark.
 
+    Benchmarks: storm-25, dust-40, battledim-replica, flood-csi, dispatch, sf-fire.
     Virtual time; only sf-fire needs a database, and makes one of its own.
     """
     from app.score import benchmark
@@ -62,7 +63,7 @@ def score(config: Path, /, name: str, as_json: bool, report: Path | None, **aske
 
 
 def _write(folder: Path, bench: Bench) -> None:
-    """A page a run."""
+    """A page and a picture a run."""
     from app.score import report as pages
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,7 @@ def _write(folder: Path, bench: Bench) -> None:
     for run in runs:
         path = folder / f"{run.scenario.key}-{run.seed}.html"
         path.write_text(pages.page(run, bench.city), encoding="utf-8")
+        path.with_suffix(".svg").write_text(pages.picture(run), encoding="utf-8")
         click.echo(f"report: {path}", err=True)
 
 

@@ -27,7 +27,7 @@ def simulate() -> None:
 def scenario(config: Path, name: str, seed: int | None, out: Path) -> None:
     """Write the wire tape (`frames.tape`) and the truth (`truth.jsonl`) of a scenario; one seed, the same bytes."""
     from gis.city import sample_city
-    from simulators import record
+    from simulators import dialects, record
     from simulators import scenario as scripts
     from simulators.sample import places_of
     from simulators.scene import Scene
@@ -35,7 +35,7 @@ def scenario(config: Path, name: str, seed: int | None, out: Path) -> None:
 
     settings = reading.load(config)
     script = scripts.find(name)
-    world = World(Scene(places_of(sample_city(1)), settings.zone), script, seed=seed)
+    world = World(Scene(places_of(sample_city(1)), settings.zone, speaks=dialects.CODES), script, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     with record.Recorder(out / "frames.tape") as tape:
         while world.now_us < world.ends_us:
@@ -51,15 +51,23 @@ def scenario(config: Path, name: str, seed: int | None, out: Path) -> None:
 @click.option("--seconds", type=click.FloatRange(1, 86_400), default=10.0)
 @click.option("--shape", type=click.Choice(["constant", "burst", "reconnect-storm"]), default="constant")
 @click.option("--pack", type=click.IntRange(1, 1000), default=10, help="Readings a message.")
+@click.option("--devices", type=click.IntRange(0, 100_000), default=0, help="Of all gateways together.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
-def load(
-    config: Path, rate: float, gateways: int, seconds: float, shape: str, pack: int, as_json: bool
+def load(  # noqa: PLR0913, PLR0917 - its options
+    config: Path,
+    rate: float,
+    gateways: int,
+    seconds: float,
+    shape: str,
+    pack: int,
+    devices: int,
+    as_json: bool,
 ) -> None:
     """Publish with QoS 1 to the running product, count what was acknowledged, and compare with what is stored."""
     from app import loading
 
-    plan = loading.Plan(rate, gateways, seconds, shape, pack)
+    plan = loading.Plan(rate, gateways, seconds, shape, pack, devices)
     try:
         found = asyncio.run(loading.run(reading.load(config), plan))
     except psycopg.OperationalError as away:

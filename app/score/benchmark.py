@@ -18,14 +18,14 @@ from core.domains import Domains
 from events.engine import Model, load_model
 from gis.city import City, sample_city
 from iot import kinds
-from simulators import dust40, ltown, scenario
+from simulators import dialects, dust40, ltown, scenario
 from simulators.ltown import Pipework
 from simulators.sample import places_of
 from simulators.scene import Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
-BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "dispatch", "sf-fire")
+BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "flood-csi", "dispatch", "sf-fire")
 Tell = Callable[[str, float], None]
 
 
@@ -83,7 +83,7 @@ class Bench:
     @property
     def scene(self) -> Scene:
         if self._scene is None:
-            self._scene = Scene(places_of(self.city), self.zone)
+            self._scene = Scene(places_of(self.city), self.zone, speaks=dialects.CODES)
         return self._scene
 
     def score(self, name: str, asked: Asked) -> Figures:
@@ -101,6 +101,8 @@ class Bench:
             return self.dust(asked.level, asked.range(30))
         if name == "battledim-replica":
             return self.battledim(asked.range(2), asked.network)
+        if name == "flood-csi":
+            return self.flood(asked.range(3))
         if name == "dispatch":
             return dispatch.score(asked.seed or 0, seeds=asked.seeds or dispatch.SEEDS)
         if name == "sf-fire":
@@ -131,6 +133,16 @@ class Bench:
         """Top-3 recall of the baselines, and what a perfect tracer could reach."""
         found = {f"{name}_top3": dust.recall(tracer, level, seeds) for name, tracer in dust.BASELINES.items()}
         return {**found, "ceiling": dust.ceiling(level, seeds)}
+
+    def flood(self, seeds: range) -> Figures:
+        """Needs the extra `flood`. Raises `Unknown` without it."""
+        try:
+            from app.score import flood
+        except ImportError as missing:
+            raise Unknown(
+                f"flood-csi needs the extra `flood` (pip install 'cityops[flood]'): {missing}"
+            ) from None
+        return flood.score(self.city, seeds, partial(self.tell, "flood-csi"))
 
     def battledim(self, seeds: range, network: Path | None) -> Figures:
         """Means over seeds of the yardstick finder (`app/score/leaks.py`)."""

@@ -1,7 +1,6 @@
 """The product's own deciding parts on a virtual clock: decode, assemble, detect, correlate, in memory.
 
-Everything that decides is the very code of `ingest.assemble` and `events`; only the transactions are missing. What
-the writer does with moves and groups (`events.writer`) is done here on dictionaries, in the same order.
+Everything that decides is the very code of `ingest.assemble` and `events` (`events.offline`).
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch import Batch
-from core.clock import HOUR_US, SECOND_US
+from core.clock import HOUR_US
 from core.domains import Domains
 from events.citytime import CityTime
-from events.correlate import Fact, Group
-from events.engine import Engine, Row, fact_of, incident_id, load_model
-from events.moves import Does, Move
+from events.correlate import Fact
+from events.engine import Engine, Row, load_model
+from events.offline import Offline, SaidIncident
 from events.place import NOWHERE, World
 from ingest.assemble import Assembler, Limits
 from iot import kinds
@@ -32,31 +31,8 @@ from iot.registry_store import DeviceRow
 from iot.views import Hours
 from simulators.fleet import Wire
 
-
-@dataclass(slots=True)
-class SaidIncident:
-    """An incident as the product said it. Times µs; `causes` are (asset, lon, lat, probability), best first."""
-
-    id: str
-    type: str
-    opened_us: int
-    started_us: int
-    lon: float
-    lat: float
-    zone: str
-    asset: str
-    level: int
-    klass: str
-    causes: list[tuple[str, float, float, float]]
-    facts: set[str]
-    resolved_us: int = 0
-    merged_into: str = ""
-    standing: bool = True
-    clear_us: int = 0
-
-    @property
-    def live(self) -> bool:
-        return not self.resolved_us and not self.merged_into
+#: How a frame's topic begins → its format.
+FORMATS = {"telemetry": "senml", "hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651"}
 
 
 class _NoReceipt:
@@ -89,13 +65,20 @@ class Product:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
         self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), around)
-        self.alerts: dict[str, Row] = {}
-        self.incidents: dict[str, SaidIncident] = {}
-        self.operator_alarms: list[tuple[int, str]] = []
+        self.offline = Offline(self.engine, linger_s)
         self.counts = Counts()
         self._assembler = Assembler(self.registry, Limits())
-        self._linger_us = round(linger_s * SECOND_US)
-        self._by_key: dict[tuple[str, str, int], str] = {}
+
+    @property
+    def alerts(self) -> dict[str, Row]:
+        return self.offline.alerts
+
+    @property
+    def incidents(self) -> dict[str, SaidIncident]:
+        return self.offline.incidents
+
+    def alarms_asked(self) -> list[int]:
+        return self.offline.alarms_asked()
 
     def learn(self, history: Iterable[tuple[str, str, NDArray[np.int64], NDArray[np.float64]]]) -> None:
         """What was usual, from (device, channel, times, values) as `Scene.history` gives them."""
@@ -117,9 +100,9 @@ class Product:
         """Frames that arrived at `now`, as one batch."""
         begun = cpu_s()
         parcels = [
-            Parcel(wire.gateway, "senml", [wire.payload], now_us, _NoReceipt())
+            Parcel(wire.gateway, FORMATS[said], [wire.payload], now_us, _NoReceipt())
             for wire in wires
-            if wire.topic.startswith("telemetry/")
+            if (said := wire.topic.partition("/")[0]) in FORMATS
         ]
         if parcels:
             assembled = self._assembler.assemble(parcels)
@@ -131,128 +114,19 @@ class Product:
     def _take(self, batch: Batch, now_us: int) -> None:
         self.counts.batches += 1
         self.counts.readings += len(batch)
-        moves, _ = self.engine.take(Logged(self.counts.batches, batch))
-        self._moved(moves, now_us)
+        self.offline.take(Logged(self.counts.batches, batch), now_us)
 
     def tell(self, facts: Iterable[Fact], now_us: int) -> None:
         """Evidence that is no reading of ours: alerts of a prepared storm, reports of people."""
         begun = cpu_s()
-        touched: set[Group] = set()
-        for fact in facts:
-            touched |= self.engine.correlator.add(fact)
-        self._incidents(touched, now_us)
+        self.offline.tell(facts, now_us)
         self.counts.cpu_s += cpu_s() - begun
 
     def tick(self, now_us: int) -> None:
         """Let time pass: detectors that wait for it, and incidents that have been clear for long enough."""
         begun = cpu_s()
-        self._moved(self.engine.advance(now_us), now_us)
-        for said in self.incidents.values():
-            if said.live and not said.standing and now_us - said.clear_us >= self._linger_us:
-                said.resolved_us = now_us
-                group = self.engine.correlator.group(said.id)
-                if group is not None:
-                    self.engine.correlator.close(group)
+        self.offline.tick(now_us)
         self.counts.cpu_s += cpu_s() - begun
-
-    # -- alerts ----------------------------------------------------------------------------------------------
-
-    def _moved(self, moves: Sequence[Move], now_us: int) -> None:
-        touched: set[Group] = set()
-        for move in moves:
-            touched |= self._raise(move, now_us) if move.does is Does.RAISE else self._change(move)
-        if touched:
-            self._incidents(touched, now_us)
-
-    def _raise(self, move: Move, now_us: int) -> set[Group]:
-        row = self.engine.alert_row(move)
-        if row is None or row["id"] in self.alerts:
-            return set()
-        row |= {"standing": True, "returned_at": None, "raised_us": now_us}
-        self.alerts[row["id"]] = row
-        self._by_key[row["rule"], row["subject"], move.onset_us] = row["id"]
-        touched = self.engine.correlator.add(fact_of(row))
-        if row["asks"]:
-            self.operator_alarms.append((now_us, row["id"]))
-        return touched
-
-    def _change(self, move: Move) -> set[Group]:
-        found = self.engine.subject(move.point)
-        if found is None:
-            return set()
-        key = (self.engine.rules[move.rule].key, f"{found[0].id}/{found[1]}", move.onset_us)
-        id_ = self._by_key.get(key)
-        if id_ is None:
-            return set()
-        row, correlator = self.alerts[id_], self.engine.correlator
-        if move.does is Does.WITHDRAW:
-            row["withdrawn"] = True
-            return correlator.remove(id_) if id_ in correlator.facts else set()
-        if move.does is Does.AMEND:
-            self._by_key[key[0], key[1], move.to_us] = id_
-            return set()
-        end = (move.returned_us or move.at_us) if move.does is Does.CLEAR else None
-        row["standing"] = end is None
-        return correlator.end(id_, end) if id_ in correlator.facts else set()
-
-    # -- incidents -------------------------------------------------------------------------------------------
-
-    def _incidents(self, touched: set[Group], now_us: int) -> None:
-        for group in sorted(touched, key=_order):
-            if group.incident and group.into is not None:
-                self._merge(group, now_us)
-            elif group.incident and not group.anchors:
-                self.incidents[group.incident].resolved_us = now_us
-                group.incident = ""
-            elif group.incident:
-                self._update(group, now_us)
-            elif group.anchors:
-                self._open(group, now_us)
-
-    def _open(self, group: Group, now_us: int) -> None:
-        correlator = self.engine.correlator
-        type_ = correlator.types[group.type]
-        if correlator.score(group).total < type_.open:
-            return
-        first = min((correlator.facts[each] for each in group.anchors), key=lambda f: (f.onset_us, f.id))
-        id_ = incident_id(group.type, first.id)
-        if id_ in self.incidents:
-            return
-        group.incident = id_
-        self.incidents[id_] = SaidIncident(
-            id_, group.type, now_us, 0, 0.0, 0.0, "", "", 4, type_.klass, [], set()
-        )
-        self.operator_alarms.append((now_us, id_))
-        self._update(group, now_us)
-
-    def _update(self, group: Group, now_us: int) -> None:
-        said = self.incidents[group.incident]
-        seen = self.engine.assessor.assess(self.engine.correlator, group)
-        said.started_us, said.lon, said.lat = seen.started_us, seen.lon, seen.lat
-        said.zone, said.asset, said.level = seen.zone, seen.asset, min(said.level, seen.level)
-        said.causes = [
-            (str(c["asset"]), float(str(c["lon"])), float(str(c["lat"])), float(str(c["probability"])))
-            for c in seen.causes
-        ]
-        said.facts |= group.members.keys()
-        if said.standing and not seen.standing:
-            said.clear_us = now_us
-        said.standing = seen.standing
-
-    def _merge(self, group: Group, now_us: int) -> None:
-        kept = group
-        while kept.into is not None:
-            kept = kept.into
-        gone = self.incidents[group.incident]
-        gone.merged_into, group.incident = kept.incident, ""
-        if kept.incident:
-            self.incidents[kept.incident].facts |= gone.facts
-            self._update(kept, now_us)
-
-    def alarms_asked(self) -> list[int]:
-        """When something newly asked a person: incidents, and alerts that belong to none (DESIGN §6.2)."""
-        owned = {fact for said in self.incidents.values() for fact in said.facts}
-        return sorted(at for at, id_ in self.operator_alarms if id_ not in owned)
 
 
 def cpu_s() -> float:
@@ -292,8 +166,3 @@ def registry_of(rows: Iterable[DeviceRow], catalogue: Catalogue) -> Registry:
         for number, row in enumerate(rows, 1)
     ]  # fmt: skip
     return build(gateways, devices, channels, catalogue)
-
-
-def _order(group: Group) -> tuple[bool, str, str]:
-    """Merged ones last: what takes them in is there then (as in `events.writer`)."""
-    return (group.into is not None, group.incident, min(group.anchors, default=""))

@@ -20,6 +20,8 @@ td,th{border-bottom:1px solid #d7dee6;padding:4px 8px;text-align:left;font-varia
 .good{color:#0a7d3c}.bad{color:#b3261e}svg{background:#f6f8fa;border:1px solid #d7dee6;width:100%}
 small{color:#5a6b7b}
 """
+#: Curves of the picture.
+MOST_DRAWN = 3
 MOST_CURVES = 12
 
 
@@ -155,7 +157,38 @@ def _chart(time_us: Floats, value: Floats, run: Run) -> str:
     step = max(1, len(x) // 1500)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[::step], y[::step], strict=True))
     return (
-        f'<svg viewBox="0 0 1060 80"><text x="2" y="14" font-size="11">{high:.3g}</text>'
+        f'<svg width="1060" height="80" viewBox="0 0 1060 80"><text x="2" y="14" font-size="11">{high:.3g}</text>'
         f'<text x="2" y="74" font-size="11">{low:.3g}</text>'
         f'<polyline points="{points}" fill="none" stroke="#0b57d0" stroke-width="1.3"/></svg>'
     )
+
+
+def picture(run: Run) -> str:
+    """One SVG of its own: what the first points that raised alerts said; red: what was done, blue: what was said."""
+    begun, span = run.world.begun_us, run.world.ends_us - run.world.begun_us
+    subjects = [
+        key
+        for key in dict.fromkeys(str(row["subject"]) for row in run.product.alerts.values())
+        if key in run.heard
+    ]
+    rows = subjects[:MOST_DRAWN]
+    height = 96 * len(rows) + 20
+    marks = [(told.from_us, "#b3261e", told.name) for told in run.world.told.values()]
+    marks += [(said.opened_us, "#0b57d0", said.type) for said in run.live_incidents]
+    parts = []
+    for at_us, colour, name in marks:
+        x = 60 + 990 * (at_us - begun) / span
+        parts.append(
+            f'<path d="M{x:.1f} 4V{height - 18}" stroke="{colour}"/>'
+            f'<text x="{x + 3:.1f}" y="{height - (4 if colour == "#b3261e" else 14)}" font-size="11" fill="{colour}">'
+            f"{escape(name)}</text>"
+        )
+    for number, subject in enumerate(rows):
+        time, value = np.array(run.heard[subject]).T
+        parts.append(
+            f'<g transform="translate(0 {96 * number})">{_chart(time, value, run)}'
+            f'<text x="64" y="88" font-size="11" fill="#5a6b7b">{escape(subject)}</text></g>'
+        )
+    size = f'width="1060" height="{height}" viewBox="0 0 1060 {height}" font-family="sans-serif"'
+    paper = f'<rect width="1060" height="{height}" fill="#fff"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{paper}{"".join(parts)}</svg>\n'

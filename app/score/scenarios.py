@@ -12,10 +12,11 @@ from app.pipes import Pipes
 from app.score import baselines, grouping
 from app.score.baselines import Alerts
 from app.score.grouping import Labels
-from app.score.product import Product, SaidIncident
+from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.correlate import Fact
+from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, NOWHERE, Place
 from events.place import World as Around
 from gis.city import City
@@ -198,7 +199,8 @@ def figures(done: Run) -> dict[str, float]:
         "incidents": float(len(done.live_incidents)),
         "operator_alarms_10min": float(busiest(product.alarms_asked())),
         "readings": float(product.counts.readings),
-        "kept": product.counts.readings / max(done.world.said, 1),
+        # a frame of states repeats those that did not change: more than all is all
+        "kept": min(product.counts.readings / max(done.world.said, 1), 1.0),
         "refused": float(product.counts.refused),
         "cpu_s_per_1000_readings": 1000 * product.counts.cpu_s / max(product.counts.readings, 1),
     }

@@ -182,12 +182,15 @@ class Replay:
 
 
 def events(trips: Sequence[Trip]) -> Iterator[tuple[int, int, str, Trip]]:
-    """(when, turn within the moment, step, trip): who is released in a second is free for a call of that second."""
-    turn = {"release": 0, "send": 1, "depart": 2, "arrive": 3}
+    """(when, turn within the moment, step, trip): who is released in a second is free for a call of that second.
+
+    What a trip did in the second of its release comes before that, in its own order.
+    """
+    own = list(STEPS.values())
     for trip in trips:
+        released_us = trip.times_us.get("release")
         for step, at_us in trip.times_us.items():
-            at_once = step == "release" and at_us == trip.times_us.get("send")
-            yield at_us, 4 if at_once else turn[step], step, trip
+            yield at_us, own.index(step) - (len(own) if at_us == released_us else 0), step, trip
 
 
 def score(table: Path, known: Domains, tell: Callable[[float], None]) -> dict[str, float]:

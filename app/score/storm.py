@@ -14,6 +14,8 @@ from app.score.grouping import Labels
 from app.score.product import cpu_s
 from app.score.scenarios import busiest
 from core.clock import SECOND_US
+from events import offline
+from events.background import Background, Speakers
 from events.correlate import Correlator, Fact
 from events.place import Place, World
 from events.types import Kind
@@ -38,21 +40,27 @@ class Drains:
         sensors = storm.sensors
         self._row = {str(asset): row for row, asset in enumerate(sensors.asset) if sensors.below[row] >= 0}
         self._sensors = sensors
+        self._ways: dict[str, dict[str, float]] = {}
 
     def downstream_m(self, upper: str, lower: str) -> float | None:
+        way = self._ways.get(upper)
+        if way is None:
+            way = self._ways[upper] = self._way(upper)
+        return way.get(lower)
+
+    def _way(self, upper: str) -> dict[str, float]:
+        """The sensors below one, with the metres that water flows to them."""
         sensors, at, metres = self._sensors, self._row.get(upper, -1), 0.0
-        for _ in range(12):
-            if at < 0:
-                return None
-            if str(sensors.asset[at]) == lower:
-                return metres
+        found: dict[str, float] = {}
+        while at >= 0 and len(found) < 12:
+            found[str(sensors.asset[at])] = metres
             below = int(sensors.below[at])
             if below >= 0:
                 metres += float(
                     np.hypot(sensors.x_m[at] - sensors.x_m[below], sensors.y_m[at] - sensors.y_m[below])
                 )
             at = below
-        return None
+        return found
 
     def along_m(self, one: str, other: str) -> float | None:
         ways = [
@@ -92,28 +100,39 @@ class Night:
         return grouping.incidents_found(self.storm.truth, self.said)
 
 
+def speakers(storm: Storm) -> dict[str, Speakers]:
+    """Who can raise which rule by chance: the sensors of the kind."""
+    sensors = storm.sensors
+    lon, lat = sensors.lonlat()
+    return {
+        rule: Speakers(
+            Place(
+                float(lon[row]), float(lat[row]), f"s-{row}", str(sensors.asset[row]), str(sensors.zone[row]),
+                str(sensors.area[row]),
+            )
+            for row in sensors.of(kind).tolist()
+        )
+        for kind, (_, _, rule) in storms.KINDS.items()
+    }  # fmt: skip
+
+
+def correlator(storm: Storm, types: Mapping[str, Kind]) -> Correlator:
+    """The product's correlator in the storm's city."""
+    world = World(Drains(storm), lambda _place, _time: storm.wind_to_rad)
+    return Correlator(types.values(), world, Background(speakers(storm)))
+
+
 def correlate(storm: Storm, types: Mapping[str, Kind]) -> Night:
-    """Give the product's correlator the alarms one by one; an incident is a group whose evidence weighs enough."""
-    correlator = Correlator(types.values(), World(Drains(storm), lambda _place, _time: storm.wind_to_rad))
+    """Give the product's correlator the alarms one by one, and take the incidents it opens."""
+    made = correlator(storm, types)
     told = facts(storm)
-    alarms: list[int] = []
     begun = cpu_s()
-    for fact in told:
-        for group in correlator.add(fact):
-            if (
-                group.anchors
-                and not group.incident
-                and correlator.score(group).total >= correlator.types[group.type].open
-            ):
-                group.incident = f"{group.type}/{fact.id}"
-                alarms.append(fact.onset_us)
+    found = offline.correlate(made, told)
     spent = cpu_s() - begun
     said = np.full(len(told), -1, np.int64)
-    names: dict[str, int] = {}
-    for row, fact in enumerate(told):
-        own = sorted(group.incident for group in correlator.groups_of(fact.id) if group.incident)
-        if own:
-            said[row] = names.setdefault(own[0], len(names))
+    for number, incident in enumerate(sorted(found, key=lambda each: each.name, reverse=True)):
+        said[[int(fact) for fact in incident.facts]] = number
+    alarms = sorted(incident.opened_us for incident in found)
     return Night(storm, said, 1e6 * spent / max(len(told), 1), alarms)
 
 

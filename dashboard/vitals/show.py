@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.clock import DAY_US, HOUR_US, Clock, to_us
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock, to_us
 from core.db import Database
 from core.errors import NotFound
 from core.http import to_json
@@ -23,6 +23,9 @@ from dashboard.vitals.window import QUARTER_US
 SHOWN = 96
 #: History that one vital tells in full.
 HISTORY_US = 7 * DAY_US
+#: So long after our own start history is read every few seconds.
+YOUNG_US = 10 * MINUTE_US
+READ_YOUNG_US = 8 * SECOND_US
 Item = Mapping[str, object]
 
 
@@ -35,19 +38,26 @@ class VitalSource:
     clock: Clock
     local: Local
     texts: Texts
+    _begun_us: int = 0
     _read_us: int = 0
     _history: Mapping[str, History] = field(default_factory=dict)
     _usuals: Usuals = field(default_factory=dict)
 
     async def all(self) -> Sequence[Item]:
         now_us = self.clock.now_us()
-        if now_us // QUARTER_US != self._read_us // QUARTER_US:
+        if self._due(now_us):
             self._history = await store.history(self.database, now_us - DAY_US - HOUR_US, now_us)
             self._usuals = await store.usual(self.database)
             self._read_us = now_us
         async with self.database.transaction() as connection:
             found = {row["key"]: row for row in await store.rows(connection)}
         return [self._item(vital, found[vital.key], now_us) for vital in self.vitals if vital.key in found]
+
+    def _due(self, now_us: int) -> bool:
+        """A new quarter; and in the first minutes often, while the worker still fills the history in."""
+        self._begun_us = self._begun_us or now_us
+        young = now_us - self._begun_us < YOUNG_US and now_us - self._read_us >= READ_YOUNG_US
+        return young or now_us // QUARTER_US != self._read_us // QUARTER_US
 
     async def some(self, _: Collection[str]) -> Sequence[Item]:
         """One turn of the clerk changes all of them: a change names the turn, not a vital."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from events.citytime import CityTime
 from events.detectors import Detector, Ints
-from events.detectors.families import Compared, Sliding, Stuck, Surroundings, Threshold, Tumbling
+from events.detectors.families import Compared, Drift, Sliding, Stuck, Surroundings, Threshold, Tumbling
 from events.detectors.memory import Memory
 from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
 from events.guards import BACKGROUND, RAIN, Guards, Others, Switches, nothing_switched
@@ -60,6 +60,7 @@ RECIPES = (
     Recipe(Sliding, lambda part: part.detector in ("rise", "fall", "count", "sum"), _sliding),
     Recipe(Tumbling, lambda part: part.detector in _TUMBLING, _tumbling),
     Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
+    Recipe(Drift, lambda part: part.detector == "drift", _nothing),
 )
 
 

@@ -325,3 +325,46 @@ class Stuck(Family):
         surprise = -np.log1p(-np.minimum(share, 1 - 1e-9)) * run
         signal = np.where(surprise >= self.SURPRISE, run, 1).astype(np.float64)
         return self.hold.step(w, time_us, signal, state["began"][w])
+
+
+class Drift(Family):
+    """Two-sided CUSUM (Page 1954) of what strays from a slowly learned mean, in the point's own sigmas.
+
+    Mean and variance are exponentially weighted and learn from clipped residuals, so that a drift is found before
+    it is learned, and ends when the point is back or the new level has become the usual one. Nothing is said
+    before `WARM` readings are known. It is dated at the reading after which the sum never came back to zero.
+    """
+
+    name = "drift"
+    memory: Spec = {
+        "n": ("<i4", 0, ()),
+        "mean": ("<f8", 0.0, ()),
+        "variance": ("<f8", 0.0, ()),
+        "up": ("<f8", 0.0, ()),
+        "down": ("<f8", 0.0, ()),
+        "since": ("<i8", NEVER, ()),
+    }
+    WARM, LEARN = 100, 2000
+    #: Sigmas that are no drift, and more than which a single reading never counts.
+    SLACK, CLIP = 0.5, 4.0
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        watches, state = self.watches, self.columns
+        n, mean = state["n"][w], state["mean"][w]
+        sigma = np.maximum(np.sqrt(state["variance"][w]), np.maximum(watches.floor[w], 1e-12))
+        warm = n >= self.WARM
+        away = value - mean
+        z = np.where(warm, np.clip(away / sigma, -self.CLIP, self.CLIP), 0.0)
+        most = 2 * np.abs(watches.on[w])
+        up = np.clip(state["up"][w] + z - self.SLACK, 0.0, most)
+        down = np.clip(state["down"][w] - z - self.SLACK, 0.0, most)
+        signal = np.maximum(up, down)
+        calm = (np.maximum(state["up"][w], state["down"][w]) == 0.0) | (state["since"][w] == NEVER)
+        since = np.where(calm, time_us, state["since"][w])
+        learned = np.where(warm, np.clip(away, -self.CLIP * sigma, self.CLIP * sigma), away)
+        share = 1.0 / np.minimum(n + 1.0, self.LEARN)
+        state["mean"][w] = mean + share * learned
+        state["variance"][w] = (1.0 - share) * (state["variance"][w] + share * learned**2)
+        state["n"][w] = np.minimum(n + 1, self.LEARN)
+        state["up"][w], state["down"][w], state["since"][w] = up, down, since
+        return self.hold.step(w, time_us, signal, since)

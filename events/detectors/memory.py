@@ -55,6 +55,17 @@ class Memory:
             return None
         return int(self.columns["at"][w]), float(self.columns["value"][w])
 
+    def last(self, point: int) -> tuple[int, float] | None:
+        """(when, value) of the newest reading of a point."""
+        points, times, values = self._rows
+        end = int(np.searchsorted(points, point, side="right"))
+        if end and points[end - 1] == point:
+            return int(times[end - 1]), float(values[end - 1])
+        w = int(self._watch_of[point])
+        if w < 0 or self.columns["at"][w] == NEVER:
+            return None
+        return int(self.columns["at"][w]), float(self.columns["value"][w])
+
     def last_wet(self, point: int, time_us: int) -> int | None:
         """When a point last said more than zero, at or before an instant; None when it never did."""
         points, times, values = self._rows

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from events.rules import ANY_KIND, EVERY_CHANNEL, Edge, OfDevice, Part, Rule, RuleSet
+from events.rules import ANY_KIND, EVERY_CHANNEL, Edge, OfDevice, Part, Rule, RuleSet, SpanOfDevice
 from iot.kinds import Kind
 from iot.registry import Device, Registry
 
@@ -76,6 +76,8 @@ class Watches:
         return rows, (self.first[points][rows] + within).astype(np.int32)
 
 
+#: The parameter of a device that sends at a period of its own, in seconds.
+PERIOD = "period_s"
 #: rule, part → the three numbers of `extra`, for detectors that need more than the common columns.
 Extra = Callable[[Part], tuple[float, float, float]]
 
@@ -124,13 +126,27 @@ def _rows(
     if part.detector == "stuck":
         channels = [name for name in channels if not _never_stuck(kind, name, registry)]
     rows: list[tuple[object, ...]] = []
+    known: dict[str, tuple[object, ...] | None] = {}
+    asked = _params(part)
     for device in devices:
-        numbers = _numbers(rule, part, kind, device)
+        key = repr(
+            [device.params.get(name) for name in asked]
+        )  # most devices of a kind have the same numbers
+        if key not in known:
+            known[key] = _numbers(rule, part, kind, device)
+        numbers = known[key]
         if numbers is None:
             continue
         points = registry.points_of(device)
         rows += [(rule.number, number, points[name], *numbers, extra) for name in channels]
     return rows
+
+
+def _params(part: Part) -> list[str]:
+    """The parameters of a device that its watches depend on."""
+    edges = [edge for edge in (part.on, part.off) if edge is not None]
+    found = [edge.limit.param for edge in edges if isinstance(edge.limit, OfDevice)]
+    return [PERIOD, *found, *(edge.hold.param for edge in edges if isinstance(edge.hold, SpanOfDevice))]
 
 
 def _numbers(rule: Rule, part: Part, kind: Kind, device: Device) -> tuple[object, ...] | None:
@@ -163,7 +179,7 @@ def threshold(edge: Edge, params: Mapping[str, object]) -> float | None:
 
 
 def _period(device: Device, usual_s: float) -> float:
-    own = device.params.get("period_s")
+    own = device.params.get(PERIOD)
     return float(own) if isinstance(own, int | float) else usual_s
 
 

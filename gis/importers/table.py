@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from gis.lines import Geometry
 #: Names of columns, in lower case and without blanks.
 X = ("lon", "lng", "long", "longitude", "x", "easting", "经度", "横坐标", "东坐标", "point_x", "x坐标")
 Y = ("lat", "latitude", "y", "northing", "纬度", "纵坐标", "北坐标", "point_y", "y坐标")
+#: Both axes of one end of a stretch, and how its two ends are told apart: `from_x … to_y`, 起点经度 … 终点纬度.
+AXES = (
+    ("x", "y"), ("lon", "lat"), ("lng", "lat"), ("longitude", "latitude"), ("easting", "northing"), ("经度", "纬度"),
+    ("x坐标", "y坐标"), ("横坐标", "纵坐标"),
+)  # fmt: skip
 ENDS = (
-    ("from_x", "from_y", "to_x", "to_y"), ("x1", "y1", "x2", "y2"), ("lon1", "lat1", "lon2", "lat2"),
-    ("start_x", "start_y", "end_x", "end_y"), ("起点x", "起点y", "终点x", "终点y"),
+    ("from_{}", "to_{}"), ("start_{}", "end_{}"), ("起点{}", "终点{}"), ("起{}", "止{}"), ("{}1", "{}2"),
 )  # fmt: skip
 WKT = ("wkt", "geometry", "geom", "the_geom", "几何")
 
@@ -68,9 +73,10 @@ def _columns(head: Sequence[str], file: str) -> tuple[int, ...]:
     for names in WKT:
         if names in plain:
             return (plain.index(names),)
-    for ends in ENDS:
-        if all(name in plain for name in ends):
-            return tuple(plain.index(name) for name in ends)
+    for ends, axes in itertools.product(ENDS, AXES):
+        named = [end.format(axis) for end in ends for axis in axes]
+        if all(name in plain for name in named):
+            return tuple(plain.index(name) for name in named)
     found_x = next((plain.index(name) for name in X if name in plain), -1)
     found_y = next((plain.index(name) for name in Y if name in plain), -1)
     if found_x < 0 or found_y < 0:

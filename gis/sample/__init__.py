@@ -13,6 +13,9 @@ HOME: Final = Path(__file__).parent / "shanghai"
 #: Shown with every map that is made from it.
 ATTRIBUTION: Final = "© OpenStreetMap contributors, ODbL 1.0"
 
+#: The layer of the store that holds it, with its simulated networks.
+LAYER: Final = "sample"
+
 #: The part that has buildings, and on which the simulated networks lie: west, south, east, north.
 CORE: Final = (121.4802, 31.2264, 121.5208, 31.2509)
 CENTRE: Final = (121.5000, 31.2387)

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from app.cli.city import city
 from app.cli.imports import import_
+from app.cli.layers import layers
 
 Run = Callable[..., Result]
 
@@ -62,6 +63,17 @@ def test_what_lies_far_from_the_city_needs_to_be_said(run: Run, tmp_path: Path) 
     far = run(import_, "others", wells(tmp_path, "B,井,104.07,30.6"), *here)
     assert far.exit_code == 1
     assert run(import_, "others", wells(tmp_path, "B,井,104.07,30.6"), *here, "--anywhere").exit_code == 0
+
+
+def test_layers_are_listed_and_can_be_taken_away(run: Run, tmp_path: Path) -> None:
+    here = ("--kind", "manhole", "--crs", "EPSG:4326", "--anywhere", "--licence", "CC BY 4.0")
+    assert run(import_, "drains", wells(tmp_path, "A,井,121.5,31.2"), *here).exit_code == 0
+    assert "drains" in run(layers).output
+    assert "EPSG:4326" in run(layers).output
+    assert "drains" not in run(layers, "--remove", "drains").output
+    assert run(layers, "--remove", "drains").exit_code != 0
+    again = run(import_, "other", wells(tmp_path, "A,井,121.5,31.2"), *here)
+    assert again.exit_code == 0, "its ids are free again"
 
 
 def test_a_city_is_generated_as_files_and_onto_the_map(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,12 +74,16 @@ def test_nobody_else_can_read_the_data_or_reach_the_server(server: EmbeddedPostg
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
-def test_the_folders_above_keep_their_modes(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("closed")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
-    before = [Path(parent).stat().st_mode for parent in folder.parents]
-    made = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
-    made.start()
-    made.destroy()
-    assert [Path(parent).stat().st_mode for parent in folder.parents] == before
+def test_the_folders_above_keep_their_modes() -> None:
+    with (
+        tempfile.TemporaryDirectory() as root
+    ):  # pytest's own folder is changed by every other pytest that starts
+        folder = Path(root) / "closed"
+        folder.mkdir()
+        for parent in (folder, folder.parent):
+            parent.chmod(0o711)
+        before = [parent.stat().st_mode for parent in folder.parents]
+        made = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
+        made.start()
+        made.destroy()
+        assert [parent.stat().st_mode for parent in folder.parents] == before

@@ -213,6 +213,23 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
     )
 
 
+async def test_screens_that_opened_before_the_history_was_filled_in_show_it_seconds_later(town: Town) -> None:
+    now = town.clock.now_us()
+    quarters = [now // QUARTER_US * QUARTER_US - n * QUARTER_US + SECOND_US for n in range(130, 0, -1)]
+    for device in ("p1", "p2", "p3"):
+        await town.say(device, "pressure", quarters, [0.3] * len(quarters), history=True)
+    source = town.source()
+    assert await source.all() == []
+    clerk = town.clerk()
+    await clerk.start()
+    await clerk.turn()
+    town.clock.advance(10)
+    item = next(each for each in await source.all() if each["id"] == "ws_pressure_min")
+    trend = item["trend"]
+    assert isinstance(trend, dict)
+    assert trend["values"] == [0.3] * 96
+
+
 async def test_silence_lowers_coverage_then_makes_the_value_stale_and_then_nothing(town: Town) -> None:
     clerk = town.clerk()
     await clerk.start()

@@ -188,3 +188,22 @@ async def test_nothing_on_the_console_is_smaller_than_twelve_pixels(
             ".map((e) => parseFloat(getComputedStyle(e).fontSize)))"
         )
         assert smallest >= 12
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_leader_reads_one_sentence_and_opens_the_worst_incident(
+    opened: Browser, burst_city: City, width: int
+) -> None:
+    async with console(opened, burst_city, "/cockpit") as page:
+        await page.set_viewport_size({"width": width, "height": 844})
+        await page.wait_for_selector("#cockpit .incident", timeout=15_000)
+        assert "处置中 1 起，其中三级 1 起" in await page.locator(".sentence").inner_text()
+        assert "⟦" not in await page.locator("#cockpit").inner_text()
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        small = (
+            "[...document.querySelectorAll('#cockpit :is(button, nav a)')].filter((e) => e.offsetHeight < 48)"
+        )
+        assert await page.evaluate(f"{small}.length") == 0
+        await page.locator(".incident").first.click()
+        await page.wait_for_selector("dl.said dd", timeout=15_000)
+        assert "/console/incidents/" in page.url

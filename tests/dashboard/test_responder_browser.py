@@ -66,7 +66,7 @@ async def state_of(town: World) -> str:
 
 
 async def reaches(town: World, state: str) -> None:
-    for _ in range(100):
+    for _ in range(300):
         if await state_of(town) == state:
             return
         await asyncio.sleep(0.05)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import shapely
+
 from core.access import Policy
 from core.changes import Bell
 from core.clock import MINUTE_US, SECOND_US
-from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today
+from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today, overlay
 from dashboard.screens import Screens
 from dashboard.stream import EVERYTHING
 from events.actions import act_on_incident
+from gis import hazard_store
+from gis.hazard import Hazard, Zone
 from tests.dashboard import scripted
 from tests.dispatch.conftest import own_city as dispatch_city  # noqa: F401 - a fixture
 from tests.dispatch.test_chain import sent
@@ -31,6 +35,30 @@ async def test_an_incident_becomes_an_item_in_both_languages(city: City) -> None
     assert "附近" in place["zh"]
     assert why["en"]
     assert (item["state"], item["provenance"]) == ("open", "simulated")
+
+
+async def test_what_an_incident_endangers_is_drawn_with_it(city: City) -> None:  # noqa: F811 - the fixture
+    await city.begin()
+    await burst(city)
+    item: Any = (await Incidents(city.views, city.clock).all())[0]
+    assert item["overlay"] == []
+    now_us = city.clock.now_us()
+    dry = Zone(1, shapely.box(121.49, 31.24, 121.50, 31.25), {"valves": [["V-1", 121.49, 31.24]]})
+    async with city.database.transaction() as connection:
+        await hazard_store.put(connection, Hazard("h", "isolated", (dry,), now_us, None, item["id"]), now_us)
+    again: Any = (await Incidents(city.views, city.clock).some([item["id"]]))[0]
+    drawn = again["overlay"]
+    assert [each["properties"]["kind"] for each in drawn] == ["ring", "valve"]
+    assert drawn[1]["properties"]["label"] == {"zh": "V-1", "en": "V-1"}
+    assert drawn[1]["geometry"] == {"type": "Point", "coordinates": [121.49, 31.24]}
+
+
+def test_the_worst_of_a_flood_is_painted_last_and_most_strongly() -> None:
+    zones = tuple(Zone(cls, shapely.box(0, 0, cls, cls)) for cls in (1, 2, 3))
+    drawn: Any = overlay(Hazard("h", "flood", zones, 0))
+    assert [max(max(each["geometry"]["coordinates"][0])) for each in drawn] == [3, 2, 1]
+    assert [each["properties"]["opacity"] for each in drawn] == [0.2, 0.2, 0.45]
+    assert overlay(Hazard("h", "closed", zones, 0)) == []
 
 
 async def test_alerts_and_incidents_become_records_with_age_level_and_standing(city: City) -> None:  # noqa: F811

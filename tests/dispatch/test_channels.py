@@ -208,7 +208,7 @@ async def killing(city: World, outside: Receiver, orders: int, kills: int) -> No
 async def test_a_sender_that_is_killed_loses_nothing_and_repeats_at_most_one_a_kill(
     city: World, outside: Receiver
 ) -> None:
-    await killing(city, outside, orders=30, kills=2)
+    await killing(city, outside, orders=20, kills=1)
 
 
 async def left(city: World) -> int:

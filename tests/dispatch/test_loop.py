@@ -7,6 +7,10 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from dispatch import cases, machine, orders
+from dispatch.cases import CaseAction, CaseState
+from dispatch.machine import OF_THE_CLOCK
+from dispatch.orders import OrderAction, OrderState
 from tests.dispatch.test_chain import FAR, NEAR, only_case, quiet, sent
 from tests.dispatch.world import BURST, World, as_
 
@@ -31,7 +35,7 @@ async def leak(city: World) -> None:
         await city.say(device, "pressure", 0.12, 0.12, 0.12)
 
 
-async def state(http: httpx.AsyncClient, path: str) -> str:
+async def state_of(http: httpx.AsyncClient, path: str) -> str:
     return str((await http.get(f"/api/v1/{path}", headers=as_("li"))).json()["state"])
 
 
@@ -53,14 +57,14 @@ async def test_fixed_but_not_fixed_is_refused_and_what_the_sensors_confirm_is_cl
     assert (first["comparison"], first["limit"]) == ("±0.03", 0.3)
     assert first["time"] == "2026-01-12T01:04:00Z"
     assert "finish" not in answer.json()["allowed"]
-    assert (await state(http, order), await state(http, case)) == ("handling", "handling")
+    assert (await state_of(http, order), await state_of(http, case)) == ("handling", "handling")
 
     city.clock.advance(300)
     await quiet(city)
     assert (await act(http, order, "user-near", "finish")).status_code == 200
-    assert (await state(http, order), await state(http, case)) == ("finished", "checking")
+    assert (await state_of(http, order), await state_of(http, case)) == ("finished", "checking")
     await city.tick(1, seconds=61)
-    assert await state(http, case) == "checking", "nobody has spoken since"
+    assert await state_of(http, case) == "checking", "nobody has spoken since"
     await quiet(city)
     await city.tick(1, seconds=6)
     done = (await http.get(f"/api/v1/{case}", headers=as_("li"))).json()
@@ -95,7 +99,7 @@ async def test_a_department_that_reports_completion_itself_is_asked_the_same(
     city.clock.advance(300)
     await quiet(city)
     assert (await act(http, case, "sun", "feed_back")).status_code == 200
-    assert await state(http, case) == "checking"
+    assert await state_of(http, case) == "checking"
 
 
 async def test_who_verifies_is_refused_with_the_same_objections_unless_a_reason_is_kept(
@@ -144,3 +148,40 @@ async def states_after(city: World, case: str) -> list[str]:
         b"SELECT state FROM cases WHERE id = %(id)s", id=case.removeprefix("cases/")
     )
     return [row["state"] for row in found]
+
+
+# -- every illegal action, over HTTP ------------------------------------------------------------------------
+
+
+async def force(city: World, table: bytes, state: str) -> None:
+    await city.database.execute(b"UPDATE " + table + b" SET state = %(state)s", state=state)
+
+
+@pytest.mark.parametrize("state", OrderState)
+async def test_every_action_that_an_order_s_state_does_not_allow_is_a_409_with_those_it_does(
+    http: httpx.AsyncClient, city: World, state: OrderState
+) -> None:
+    path = f"orders/{(await sent(city))['orders'][0]['id']}"
+    await force(city, b"orders", state)
+    for action in OrderAction:
+        if action not in OF_THE_CLOCK and (state, action) not in orders.STEPS:
+            body = (await act(http, path, "all", action, reason="why")).json()
+            assert (body["status"], body["state"]) == (409, state), (state, action, body)
+            assert body["allowed"] == machine.allowed(orders.STEPS, state)
+    assert await state_of(http, path) == state, "nothing happened"
+
+
+@pytest.mark.parametrize("state", CaseState)
+async def test_every_action_that_a_case_s_state_does_not_allow_is_a_409_with_those_it_does(
+    http: httpx.AsyncClient, city: World, state: CaseState
+) -> None:
+    path = f"cases/{(await sent(city))['id']}"
+    await force(city, b"cases", state)
+    for action in CaseAction:
+        if (state, action) not in cases.STEPS:
+            body = (await act(http, path, "all", action, reason="why")).json()
+            assert (body["status"], body["state"]) == (409, state), (state, action, body)
+            assert body["allowed"] == [
+                a for a in machine.allowed(cases.STEPS, state) if a != CaseAction.DECIDE
+            ]
+    assert await state_of(http, path) == state, "nothing happened"

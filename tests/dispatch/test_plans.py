@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import domains
+from core import domains, text
 from core.errors import Invalid, NotAllowed, NotFound, WrongState
 from core.metrics import Metrics
 from core.text import Texts
@@ -18,9 +19,10 @@ from dispatch.expressions import Facts
 from dispatch.papers import Change, PaperKind
 from dispatch.plan_check import Known
 from dispatch.plan_run import Ask, PlanRun, RunState, TaskState
-from dispatch.plans import PlanDecl, Scenario
+from dispatch.plans import PlanDecl, Scenario, load
 from dispatch.run_actions import PlanRuns
 from dispatch.work import Work
+from tests.conftest import ROOT
 from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import (
     BURST,
@@ -367,13 +369,17 @@ async def test_a_drill_marks_everything_it_touches_and_reaches_nobody(city: Worl
         for task in open_tasks:
             for department in plan.task(task.key).signed_by or [""]:
                 await act(city, "do", LEADER, task=task.key, department=department)
+        step_taken = False
         for row in await city.database.fetch(b"SELECT id, state, crew FROM orders"):
             step = {"sent": "accept", "accepted": "arrive", "arrived": "finish"}.get(row["state"])
             if step:
+                step_taken = True
                 async with city.database.transaction() as connection:
                     await city.actions.act_on_order(
                         connection, row["id"], step, DISPATCHER, city.clock.now_us()
                     )
+        if not open_tasks and not step_taken:
+            break
     async with city.database.transaction() as connection:
         run = await drills.end(connection, run.id, LEADER, city.clock.now_us(), "over")
     assert run.state == RunState.ENDED
@@ -405,3 +411,21 @@ async def untouched(city: World) -> None:
         kpis = await views.kpis(connection, START, city.actions.zone, ["real", "simulated", "recorded"])
         assert (kpis["accepted_today"], kpis["open"]) == (0, 0)
         assert Work(connection, START).news == []
+
+
+# -- the guide ----------------------------------------------------------------------------------------------
+
+
+def test_the_plan_of_the_guide_is_sound_and_plays_as_its_drills_say(tmp_path: Path) -> None:
+    home = tmp_path / "domains" / "one"
+    (home / "text").mkdir(parents=True)
+    (home / "domain.yaml").write_text("key: one\norder: 1\nicon: x\n")
+    guide = (ROOT / "docs" / "guide" / "plans.md").read_text()
+    for name, block in re.findall(r"```yaml (\S+)\n(.*?)```", guide, re.DOTALL):
+        (home / name).write_text(block)
+    found = domains.load(tmp_path / "domains")
+    known = Known(roles=frozenset({"duty_operator", "dispatcher", "shift_leader", "system", "crew"}))
+    assert plan_check.check(found, known, text.load([home])) == []
+    (plan,) = load(found).by_key.values()
+    played = [dry_run.play(plan.decl, drill) for drill in plan.decl.drills]
+    assert [(each.started, each.good) for each in played] == [(True, True), (False, True)]

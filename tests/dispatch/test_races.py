@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,18 +11,23 @@ import numpy as np
 import psycopg
 import pytest
 
+from core.clock import SystemClock
 from core.db import DictConnection
 from core.errors import WrongState
+from core.metrics import Metrics
 from dispatch import store, views
 from dispatch.channels.channel import Away, Failed, Refused
 from dispatch.desk import Desk
 from dispatch.led_source import connect
 from dispatch.messages import Message
 from dispatch.outbox_feed import Outbox
+from dispatch.paper_actions import NewPaper
+from dispatch.papers import PaperKind
+from dispatch.run_actions import PlanRuns
 from dispatch.travel import Blocked, Place, StraightLine
 from dispatch.work import Work
 from tests.dispatch.test_chain import NEAR, only_case, sent
-from tests.dispatch.world import BURST, LEADER, World, crew_actor, crew_row, other
+from tests.dispatch.world import BURST, CHIEF, LEADER, World, crew_actor, crew_row, other
 
 
 async def attempt(city: World, do: Callable[[Work], Awaitable[object]]) -> str:
@@ -242,3 +248,110 @@ async def test_a_message_that_is_not_real_never_leaves_the_house(city: World) ->
         await sender.drain(led)
     assert receiver.taken == ["real"]
     assert await states(city) == {"delivered": 1, "kept_inside": 3}
+
+
+# -- deadlines ----------------------------------------------------------------------------------------------
+
+
+async def directives(city: World, n: int, every_s: float) -> None:
+    """Directives that are due one after the other, the first one now."""
+    papers = PlanRuns.of(city.actions, Metrics()).papers
+    for number in range(n):
+        async with city.database.transaction() as connection:
+            work = Work(connection, city.clock.now_us())
+            due_us = city.clock.now_us() + round(number * every_s * 1e6)
+            title, to = {"text": f"{number}"}, ("department:water_company",)
+            new = NewPaper(PaperKind.DIRECTIVE, title, to, due_us=due_us, key=f"{number}")
+            await papers.make(work, new, CHIEF.id)
+            await work.publish()
+
+
+async def overdue(city: World) -> list[int]:
+    """How often each directive became overdue."""
+    rows = await city.database.fetch(
+        b"SELECT count(l.id)::integer AS n FROM papers p"
+        b" LEFT JOIN paper_log l ON l.paper = p.id AND l.after = 'overdue' GROUP BY p.id"
+    )
+    return [row["n"] for row in rows]
+
+
+@dataclass(slots=True)
+class MortalDesk(Desk):
+    """Ends in the middle of its n-th deadline: after the effect, before the commit."""
+
+    lives: int = 1
+
+    async def _fire(self, work: Work, subject: str, subject_id: str, kind: str) -> None:
+        await Desk._fire(self, work, subject, subject_id, kind)
+        self.lives -= 1
+        if not self.lives:
+            raise Killed
+
+
+async def test_a_deadline_fires_exactly_once_however_often_the_desk_is_killed(city: World) -> None:
+    await directives(city, 20, every_s=1.0)
+    city.clock.advance(30)
+    rng = np.random.default_rng(5)
+    for _ in range(8):
+        desk = MortalDesk(city.database.dsn, city.actions, city.clock, lives=int(rng.integers(1, 4)))
+        async with await connect(city.database.dsn) as led:
+            with contextlib.suppress(Killed):
+                await desk.tick(led)
+    await city.tick(2)
+    assert await overdue(city) == [1] * 20
+
+
+async def test_a_deadline_fires_within_a_second_and_what_came_due_while_nobody_watched_at_once(
+    city: World,
+) -> None:
+    """In real time, with the desk as it runs in the worker."""
+    await directives(city, 20, every_s=0.1)
+    began_us = SystemClock().now_us()
+    await city.database.execute(
+        b"UPDATE deadlines SET due_at = due_at + %(by)s::interval",
+        by=f"{began_us - city.clock.now_us()} microseconds",
+    )
+    await asyncio.sleep(0.5)  # a desk that is away: five have come due
+    running = asyncio.create_task(Desk(city.database.dsn, city.actions, SystemClock()).run())
+    try:
+        async with asyncio.timeout(30):
+            while sum(await overdue(city)) < 20:  # noqa: ASYNC110 - what another connection commits has no event
+                await asyncio.sleep(0.05)
+    finally:
+        running.cancel()
+    drifts = await city.database.fetch(
+        b"SELECT extract(epoch FROM fired_at - due_at)::float AS late FROM deadlines WHERE subject = 'paper'"
+        b" AND fired_at IS NOT NULL ORDER BY due_at"
+    )
+    late_s = [row["late"] for row in drifts][5:]
+    assert min(late_s) >= 0
+    assert max(late_s) < 1.0
+
+
+class Poison(StraightLine):
+    """Cannot reckon the way to one place."""
+
+    def seconds(
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
+    ) -> list[float | None]:
+        if self.network and target[0] == 121.5:
+            raise ZeroDivisionError
+        return StraightLine.seconds(self, origins, target, blocked)
+
+
+async def test_a_case_that_makes_the_desk_stumble_holds_up_nobody_and_is_tried_again(city: World) -> None:
+    await city.crews(NEAR, crew_row("far", lon=121.6))
+    travel = Poison()
+    travel.network = True
+    city.desk = Desk(city.database.dsn, replace(city.actions, travel=travel), city.clock)
+    await city.news(other(1, lon=121.5))
+    await city.news(other(2, lon=121.49))
+    await city.tick()
+    sent_to = b"SELECT lon FROM orders WHERE state = 'sent' ORDER BY lon"
+    assert [row["lon"] for row in await city.database.fetch(sent_to)] == [121.49]
+    assert city.desk.metrics.counters['dispatch_failures_total{what="news"}'] == 1
+    await city.tick(1, seconds=61)
+    assert len(await city.database.fetch(sent_to)) == 1, "still poisoned, and still nobody is held up"
+    travel.network = False
+    await city.tick(1, seconds=61)
+    assert [row["lon"] for row in await city.database.fetch(sent_to)] == [121.49, 121.5]

@@ -19,7 +19,9 @@ CODE = "\n".join(path.read_text() for path in (ROOT / "dispatch").rglob("*.py"))
 #: How a key is written in code, and the family that it belongs to.
 PATTERNS = {
     "dispatch.error.": r'"dispatch\.error\.([a-z_]+)"',
-    "dispatch.why.": r'(?:told|forbid|charge)\(\s*(?:[\w.*]+(?:\[[^\]]*\])?(?: \* [\w()]+)?,\s*)?"([a-z_]+)"',
+    "dispatch.why.": (
+        r'(?:(?:told|forbid|charge)\(\s*(?:[\w.*]+(?:\[[^\]]*\])?(?: \* [\w()]+)?,\s*)?|_told_(?:all|one)\()"([a-z_]+)"'
+    ),
     "dispatch.message.": (
         r"notices\.(?:tell|order_late)\([^()]*?(?:\([^()]*\))?[^()]*?"
         r'"(?:role|crew)?[^"]*",\s*"([a-z_]+)"'

@@ -46,15 +46,21 @@ OPERATOR = Actor("li", "李", frozenset({"duty_operator"}))
 LEADER = Actor("wang", "王", frozenset({"shift_leader"}))
 CHIEF = Actor("zhao", "赵", frozenset({"duty_leader"}))
 DISPATCHER = Actor("chen", "陈", frozenset({"dispatcher"}))
+ADMIN = Actor("gu", "顾", frozenset({"admin"}))
 WATER = Actor("sun", "孙", frozenset({"dept_officer"}), departments=frozenset({"water_company"}))
 POLICE = Actor("zhou", "周", frozenset({"dept_officer"}), departments=frozenset({"traffic_police"}))
+
+#: Somebody with every role, for questions that are not about roles.
+ALL = Actor("all", "", frozenset({
+    "duty_operator", "shift_leader", "duty_leader", "dispatcher", "commander", "dept_officer", "dept_head", "collector",
+}))  # fmt: skip
 
 
 def crew_actor(crew: str) -> Actor:
     return Actor(f"user-{crew}", crew, frozenset({"responder"}), crew=crew)
 
 
-PEOPLE = {actor.id: actor for actor in (OPERATOR, LEADER, CHIEF, DISPATCHER, WATER, POLICE)} | {
+PEOPLE = {actor.id: actor for actor in (OPERATOR, LEADER, CHIEF, DISPATCHER, WATER, POLICE, ALL, ADMIN)} | {
     f"user-{crew}": crew_actor(crew) for crew in ("near", "far")
 }
 LINKS = Links("https://city.example", b"k" * 32)

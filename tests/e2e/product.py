@@ -73,6 +73,7 @@ def settings_file(folder: Path, **more: object) -> Path:
     settings["paths"]["data"] = str(folder / "var")
     settings["paths"]["domains"] = str(ROOT / "domains")
     settings["web"]["port"], settings["mqtt"]["port"] = free_ports(2)
+    settings["tcp"].update(zip(("hj212", "gbt26875", "sl651"), free_ports(3), strict=True))
     settings.update(more)
     file = folder / "config.yaml"
     with file.open("w", encoding="utf-8") as out:

@@ -109,6 +109,38 @@ async def test_an_alert_is_acknowledged_and_its_log_says_by_whom(http: httpx.Asy
     ]  # fmt: skip
 
 
+async def test_an_alert_is_put_on_the_shelf_until_a_time_and_taken_back(http: httpx.AsyncClient) -> None:
+    alert = (await http.get("/alerts")).json()["items"][0]
+    path = f"/alerts/{alert['id']}/actions"
+    asked = {"action": "shelve", "until": "2026-11-23T06:00:00Z", "reason": "冲洗"}
+    assert (await http.post(path, json=asked)).json()["state"] == "shelved"
+    (shelved,) = (await http.get("/alerts?state=shelved")).json()["items"]
+    assert shelved["id"] == alert["id"]
+    back = (await http.post(path, json={"action": "unshelve"})).json()
+    assert back["state"] == "unacknowledged"
+
+
+async def test_an_incident_is_dismissed_with_a_reason_only_and_opened_again(http: httpx.AsyncClient) -> None:
+    (incident,) = (await http.get("/incidents")).json()["items"]
+    path = f"/incidents/{incident['id']}/actions"
+    assert (await http.post(path, json={"action": "dismiss"})).status_code == 422
+    assert (await http.post(path, json={"action": "dismiss", "reason": "误报"})).json()[
+        "state"
+    ] == "dismissed"
+    assert (await http.get("/incidents?state=open")).json()["items"] == []
+    assert (await http.post(path, json={"action": "reopen", "reason": "再查"})).json()["state"] == "open"
+
+
+async def test_alerts_are_split_off_an_incident(http: httpx.AsyncClient) -> None:
+    (incident,) = (await http.get("/incidents")).json()["items"]
+    path = f"/incidents/{incident['id']}/actions"
+    facts = [fact["fact"] for fact in (await http.get(f"/incidents/{incident['id']}")).json()["evidence"]]
+    assert (await http.post(path, json={"action": "split", "alerts": facts})).status_code == 422
+    assert (await http.post(path, json={"action": "split", "alerts": facts[:1]})).status_code == 200
+    left = (await http.get(f"/incidents/{incident['id']}")).json()["evidence"]
+    assert {fact["fact"] for fact in left if fact.get("left_at") is None} == set(facts[1:])
+
+
 @pytest.mark.parametrize(
     ("asked", "status"),
     [

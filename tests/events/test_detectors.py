@@ -48,12 +48,17 @@ STUCK = rule(
     "stuck", ["logger"], channel="pressure", unit="count", detector="stuck",
     on={"at_least": 12}, off={"at_most": 1},
 )  # fmt: skip
+DRIFT = rule(
+    "drift", ["logger"], channel="pressure", unit="sigma", detector="drift",
+    on={"at_least": 12}, off={"at_most": 1},
+)  # fmt: skip
 FIRE = rule(
     "fire", ["detector"], channel="alarm", on={"equals": 1, "for": "10s"}, off={"equals": 0, "for": "30s"}
 )
 
 FAMILIES: dict[str, RuleDecl] = {
     "threshold": LOW, "lower": LOWER, "fall": DROP, "rise": RISE, "count": OFTEN, "mean": MEAN, "stuck": STUCK,
+    "drift": DRIFT,
 }  # fmt: skip
 CITYWIDE = registry([device(1, "logger"), device(2, "logger"), device(3, "logger")])
 
@@ -296,3 +301,51 @@ def test_a_point_that_usually_stands_still_is_never_stuck() -> None:
     assert run(STUCK, minutes([0.2] * 500)) == []
     slow = [0.2 + 0.001 * (step // 40) for step in range(800)]
     assert run(STUCK, minutes(slow)) == []
+
+
+# -- drift -----------------------------------------------------------------------------------------------------
+
+
+def noisy(shift: float, *, seed: int = 1, until: int = 900) -> dict[float, float]:
+    """Ten hours of a calm pressure, shifted by so many sigmas from the 600th minute on."""
+    draw = np.random.default_rng(seed).normal(0.3, 0.002, until)
+    draw[600:] += shift * 0.002
+    return minutes(draw.tolist())
+
+
+def test_a_drift_of_one_sigma_is_found_within_the_hour_and_dated_near_its_beginning() -> None:
+    (kind, at_s, onset_s), *_ = run(DRIFT, noisy(1.0))
+    assert kind == "RAISE"
+    assert 600 * 60 < at_s <= 660 * 60
+    assert abs(onset_s - 600 * 60) <= 30 * 60
+
+
+def test_pure_noise_drifts_less_than_once_in_a_hundred_hours() -> None:
+    found = [run(DRIFT, noisy(0.0, seed=seed)) for seed in range(10)]  # 150 hours
+    assert sum(len(each) > 0 for each in found) <= 1
+
+
+def test_a_drift_is_over_when_the_point_is_back_and_a_new_level_becomes_the_usual_one() -> None:
+    back = noisy(3.0, until=620) | minutes([0.3] * 300, start=620 * 60)
+    assert [kind for kind, *_ in run(DRIFT, back)] == ["RAISE", "CLEAR"]
+    long = minutes(np.r_[np.full(600, 0.3), np.full(12_000, 0.32)].tolist())
+    assert [kind for kind, *_ in run(DRIFT, long)] == ["RAISE", "CLEAR"]
+
+
+def test_a_single_wild_reading_is_no_drift() -> None:
+    samples = noisy(0.0)
+    samples[700 * 60.0] = 9.0
+    assert run(DRIFT, samples) == []
+
+
+def test_a_drift_is_the_same_however_the_readings_are_split() -> None:
+    samples = noisy(1.0)
+    times = np.array([NOON_US + round(at * SECOND_US) for at in samples], np.int64)
+    value = np.array(list(samples.values()))
+    (whole,), (parts,) = detectors(DRIFT), detectors(DRIFT)
+    found = whole.observe(np.zeros(len(times), np.int32), times, value)
+    cut = [
+        parts.observe(np.zeros(len(rows), np.int32), times[rows], value[rows])
+        for rows in np.array_split(np.arange(len(times)), 7)
+    ]
+    assert merged(cut).tolist() == found.tolist() != []

@@ -161,6 +161,23 @@ async def test_an_engine_without_a_snapshot_takes_the_log_again_and_doubles_noth
     assert len(await city.alerts()) == 3
 
 
+async def test_a_restart_knows_the_rates_of_what_came_before_whatever_became_of_it(city: City) -> None:
+    await city.begin()
+    await burst(city, until=35)
+    await city.say(
+        *(city.batch(f"ws_pressure_logger-{n}", "pressure", {35.0: 0.21, 40.0: 0.30}) for n in (1, 2, 3))
+    )
+    (incident,) = await city.incidents()
+    await act(city, incident["id"], "dismiss", reason="冲洗")
+    await city.wait(1)
+    assert city.life is not None
+    at_us = city.clock.now_us()
+    before = city.life.engine.correlator.background.rate("ws.pressure.drop", at_us)
+    await city.begin()
+    after = city.life.engine.correlator.background.rate("ws.pressure.drop", at_us)
+    assert after == before > city.life.engine.correlator.background.rate("ws.pressure.low3", at_us)
+
+
 async def test_history_is_not_decided_on(city: City) -> None:
     await city.begin()
     await append(city.connection, falling(city, 1, 20), city.clock.now_us(), history=True)  # type: ignore[arg-type]

@@ -15,25 +15,29 @@ from starlette.responses import Response
 from core import text
 from core.access import Policy
 from core.actor import NOBODY, Actor
+from core.clock import ManualClock
 from core.db import Database
 from core.http import install_errors
-from gis import api, store
+from gis import api, hazard, hazard_store, mvt, sample, store
+from gis.asset import Asset
 from gis.city import City
+from gis.hazard import Hazard
 from gis.store import Layer
 from gis.views import BBox, CityMap, LiveFeature
 
 ROOT = Path(__file__).resolve().parents[2]
+NOW = 1_767_225_600_000_000  # 2026-01-01
 
 
-async def devices(box: BBox, zoom: int) -> Sequence[LiveFeature]:
-    del zoom
+async def devices(box: BBox, zoom: int, areas: frozenset[str]) -> Sequence[LiveFeature]:
+    del zoom, areas
     shape = shapely.Point(121.5, 31.2387)
     return [LiveFeature(7, shape, {"level": 1})] if shapely.box(*box).contains(shape) else []
 
 
-@pytest.fixture(scope="session")
-def city_map(city: City, made: Path) -> CityMap:
-    return CityMap(lambda: city, made.parent, {"devices": devices})
+@pytest.fixture
+def city_map(city: City, made: Path, database: Database) -> CityMap:
+    return CityMap(lambda: city, made.parent, {"devices": devices}, database)
 
 
 @pytest.fixture
@@ -41,6 +45,7 @@ async def client(city_map: CityMap, database: Database) -> AsyncIterator[httpx.A
     app = FastAPI()
     app.state.policy = Policy({"map.read": frozenset({"viewer"})}, {})
     app.state.database = database
+    app.state.clock = ManualClock(NOW)
     install_errors(app, text.load([ROOT / "core", ROOT / "gis"]))
 
     @app.middleware("http")
@@ -126,11 +131,64 @@ async def test_a_route_around_a_closure(client: httpx.AsyncClient) -> None:
     assert wrong.json()["field"] == "start"
 
 
+async def test_hazards_are_told_and_ways_lead_around_them(
+    client: httpx.AsyncClient, database: Database, city: City
+) -> None:
+    ends = {"start": "121.4866,31.2390", "end": "121.5050,31.2350"}
+    straight = (await client.get("/api/v1/map/route", params=ends)).json()
+    lon, lat = straight["geometry"]["coordinates"][len(straight["geometry"]["coordinates"]) // 2]
+    under = straight["roads"][1]
+    zones = (*hazard.flood(city, lon, lat, 0.5), *hazard.closed(city, [under]))
+    async with database.transaction() as connection:
+        await hazard_store.put(connection, Hazard("f", "flood", zones, NOW - 1), NOW)
+    around = (await client.get("/api/v1/map/route", params=ends)).json()
+    blocked = hazard.impassable(await hazard_store.current(database, NOW))
+    assert blocked & set(straight["roads"])
+    assert not blocked & set(around["roads"][1:-1])
+    told = (await client.get("/api/v1/map/hazards")).json()
+    assert told["features"][0]["properties"]["class"] == 4
+    assert told["features"][0]["properties"]["kind"] == "flood"
+    early = await client.get("/api/v1/map/hazards", params={"at": "2025-01-01T00:00:00Z"})
+    assert early.json()["features"] == []
+
+
 async def test_the_valves_of_a_pipe(client: httpx.AsyncClient) -> None:
     told = (await client.get("/api/v1/map/isolate/P-0300")).json()
     assert told["valves"]
     assert "P-0300" in told["edges"]
     assert (await client.get("/api/v1/map/isolate/P-9999")).status_code == 404
+
+
+async def test_what_was_imported_is_drawn(client: httpx.AsyncClient, database: Database) -> None:
+    tower = Asset(
+        "B-1",
+        "building",
+        shapely.box(121.505, 31.2380, 121.507, 31.2390),
+        "塔",
+        "Tower",
+        attributes={"height": 88},
+    )
+    wall = Asset(
+        "W-1",
+        "wall",
+        shapely.LineString([(121.505, 31.238), (121.507, 31.239)]),
+        attributes={"height": "low"},
+    )
+    async with database.transaction() as connection:
+        await store.replace_layer(connection, Layer("新/楼", "s"), [tower, wall], 1)
+        await store.replace_layer(connection, Layer(sample.LAYER, "s"), [], 1)
+    style = (await client.get("/api/v1/map/style.json", params={"pitch": 45})).json()
+    assert [name for name in style["sources"] if name.startswith("imported")] == ["imported-0"]
+    (address,) = style["sources"]["imported-0"]["tiles"]
+    drawn = [each for each in style["layers"] if each.get("metadata") == {"group": "imported"}]
+    assert {each["source-layer"] for each in drawn} == {"新/楼"}
+    assert "fill-extrusion" in {each["type"] for each in drawn}
+    u, v = mvt.mercator(121.506, 31.2385)
+    found = await client.get(address.format(z=15, x=int(u * 2**15), y=int(v * 2**15)))
+    assert found.status_code == 200
+    assert "塔".encode() in found.content
+    assert b"W-1" in found.content
+    assert (await client.get(address.format(z=15, x=1, y=1))).status_code == 204
 
 
 async def test_assets_by_kind_and_page(client: httpx.AsyncClient, database: Database, city: City) -> None:

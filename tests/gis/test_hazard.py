@@ -23,7 +23,7 @@ def metres(city: City, shape: Geometry) -> Geometry:
     return shapely.transform(shape, city.plane.points)
 
 
-def test_deeper_water_covers_more_ground_and_deep_lies_within_shallow(city: City) -> None:
+def test_deeper_water_covers_more_street_and_deep_lies_within_shallow(city: City) -> None:
     low = next(iter(city.of_kind("low_point")))
     shallow, deep = (hazard.flood(city, *low.lonlat, depth) for depth in (0.2, 0.5))
     assert [zone.cls for zone in shallow] == [3, 4]
@@ -33,6 +33,22 @@ def test_deeper_water_covers_more_ground_and_deep_lies_within_shallow(city: City
     assert all(a.geometry.within(b.geometry.buffer(1e-4)) for a, b in pairwise(deep))
     assert metres(city, shallow[-1].geometry).area < areas[-1]
     assert all(zone.geometry.buffer(1e-5).contains(shapely.Point(low.lonlat)) for zone in deep)
+    assert areas[-1] < 0.5 * np.pi * 160**2, "water follows the streets"
+
+
+def test_the_water_of_an_underpass_stays_on_its_ramps_and_closes_them(city: City) -> None:
+    under = city.asset("UP-01")
+    zones = hazard.flood(city, *under.lonlat, 0.45, "UP-01")
+    flood = Hazard("f", "flood", zones, NOW)
+    closed = hazard.impassable([flood])
+    assert closed
+    assert closed <= set(under.attributes["roads"])  # type: ignore[call-overload]
+    x, y = city.plane.xy(*under.lonlat)
+    assert shapely.Point(x, y).hausdorff_distance(metres(city, zones[-1].geometry)) < 40
+    ankle = Hazard("g", "flood", hazard.flood(city, *under.lonlat, 0.2, "UP-01"), NOW)
+    assert hazard.impassable([ankle]) == frozenset()
+    shut = Hazard("h", "closed", hazard.closed(city, ["R-47281526-0"]), NOW)
+    assert hazard.impassable([shut]) == {"R-47281526-0"}
 
 
 def test_no_water_floods_nothing(city: City) -> None:

@@ -153,6 +153,10 @@ def test_csv_of_gas_pipes_by_two_ends_and_of_wkt(tmp_path: Path) -> None:
     ends.write_text("id;x1;y1;x2;y2;dn\n1;640412;3457455;640500;3457455;160\n", "utf-8")
     [pipe] = read_file(ends, Plan("gas", kind="gas_pipe", crs="EPSG:4549")).assets
     assert pipe.geometry.geom_type == "LineString"
+    chinese = "编号,起点经度,起点纬度,终点经度,终点纬度\n1,121.49,31.235,121.492,31.235\n"
+    ends.write_text(chinese, "gbk")
+    [pipe] = read_file(ends, Plan("gas", kind="gas_pipe", crs="EPSG:4326")).assets
+    assert pipe.geometry.wkt == "LINESTRING (121.49 31.235, 121.492 31.235)"
     wkt = tmp_path / "wkt.tsv"
     with wkt.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter="\t").writerows([["id", "WKT"], ["1", "LINESTRING (121 31, 121.1 31)"]])

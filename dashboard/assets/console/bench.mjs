@@ -4,13 +4,14 @@ import { get, path } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { clock, date, hourMinute, span } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { has, language, name, t, told } from "../lib/text.mjs";
+import { has, language, name, t, titled, told } from "../lib/text.mjs";
 import { isUnacknowledged } from "../wall/right.mjs";
 import { actionsOf } from "./act.mjs";
 import { chart } from "./chart.mjs";
 import { provenance } from "./queue.mjs";
 
-const BEFORE_MS = 30 * 60000;
+/** As much before the beginning is shown as since then, within these bounds. */
+const BEFORE_MS = [10 * 60000, 60 * 60000];
 const CHARTS = 6;
 const SAID = ["what", "where", "since", "why", "against", "affects", "next"];
 /** What stands as buttons; the rest is behind the list of further actions. */
@@ -49,7 +50,8 @@ export class Bench {
   async #readSeries(incident) {
     const toMs = Date.parse(incident.closed_at ?? "") || this.now();
     for (const fact of pointsOf(incident).slice(0, CHARTS)) {
-      const fromMs = Math.min(Date.parse(fact.onset), toMs - BEFORE_MS) - BEFORE_MS;
+      const onset = Date.parse(fact.onset);
+      const fromMs = onset - Math.max(BEFORE_MS[0], Math.min(BEFORE_MS[1], toMs - onset));
       const long = toMs - fromMs > 6 * 3600000;
       const query = new URLSearchParams({ device: fact.device, channel: fact.channel, from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), bucket: long ? "1m" : "raw", limit: "1000" });
       const [series, device] = await Promise.all([get(`/readings?${query}`).catch(() => null), this.#device(fact.device)]);
@@ -159,8 +161,7 @@ function traces(bench, incident) {
 
 function trace(bench, incident, fact) {
   const found = bench.series.get(`${fact.device}/${fact.channel}`);
-  const rule = `rule.${fact.rule}.name`;
-  const words = [has(rule) ? t(rule) : fact.what, fact.standing ? t("console.standing") : t("console.over")].join(" · ");
+  const words = [titled("rule", fact.rule ?? fact.what), fact.standing ? t("console.standing") : t("console.over")].join(" · ");
   if (!found) return html`<figure class="chart" key=${fact.fact}><figcaption>${words}</figcaption></figure>`;
   // a limit is drawn where the rule compares the value itself, not a change of it
   const direct = found.items.some(({ value }) => value === fact.value);

@@ -4,7 +4,7 @@ import { get, path } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { measured, since } from "../lib/format.mjs";
 import { half, shape } from "../lib/shapes.mjs";
-import { has, name, t } from "../lib/text.mjs";
+import { name, t, titled } from "../lib/text.mjs";
 import { chart } from "./chart.mjs";
 import { Rows } from "./rows.mjs";
 
@@ -75,8 +75,8 @@ export function devicePage({ rows, levels, chosen, shown, desk, choose }) {
 
 const rank = (level) => (level === SILENT ? 1 : level ? 10 - level : 0);
 const sign = (level) => (level === SILENT ? half : level ? shape(level, { title: t(`level.${level}`) }) : null);
-const kind = (d) => (has(`kind.${d.kind}.name`) ? t(`kind.${d.kind}.name`) : d.kind);
-const channelName = (channel) => (has(`channel.${channel.name}.name`) ? t(`channel.${channel.name}.name`) : channel.channel);
+const kind = (d) => titled("kind", d.kind);
+const channelName = (channel) => titled("channel", channel.name ?? channel.channel);
 
 function detail(shown, desk) {
   const { device, series, latest } = shown;

@@ -5,7 +5,7 @@ import { html, render } from "../lib/dom.mjs";
 import { ZONE, age, clock, date } from "../lib/format.mjs";
 import { Live } from "../lib/live.mjs";
 import { half } from "../lib/shapes.mjs";
-import { asked, language, load, name, t, told } from "../lib/text.mjs";
+import { asked, language, load, name, t, titled, told } from "../lib/text.mjs";
 import { isUnacknowledged } from "../wall/right.mjs";
 import { actionsOf, begin, commit, form, refusal } from "./act.mjs";
 import { alarms, listed } from "./alarms.mjs";
@@ -157,7 +157,7 @@ export class Console {
   act(noun, thing, action, given) {
     this.lists.incidents = queued(this.live.list("incidents"), noFilter(), this.now()).filter((i) => i.id !== thing.id).map((i) => [i.id, `${i.number} ${told(i.title)}`]);
     this.lists.plans = (this.plans ?? []).filter((plan) => plan.incidents.includes(thing.type)).map((plan) => [plan.key, told(plan.name)]);
-    this.lists.evidence = (thing.evidence ?? []).map((fact) => [fact.fact, `${name(this.devices.get(fact.device)?.name) || fact.device} · ${t(`rule.${fact.rule}.name`)}`]);
+    this.lists.evidence = (thing.evidence ?? []).map((fact) => [fact.fact, `${name(this.devices.get(fact.device)?.name) || fact.device} · ${titled("rule", fact.rule ?? fact.what)}`]);
     begin(this, noun, thing, action, given);
   }
 

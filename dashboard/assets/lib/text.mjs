@@ -44,6 +44,9 @@ export function asked() {
   return query || cookie || document.documentElement.lang.slice(0, 2);
 }
 
+/** The name of something that is declared: a kind, a channel, a rule; its id where it has none. */
+export const titled = (noun, id) => (has(`${noun}.${id}.name`) ? words[`${noun}.${id}.name`] : id);
+
 /** [last part of the key, its words] of every text of a family: `department` → [["water_company", "供水企业"], …]. */
 export const family = (prefix) =>
   Object.keys(words)

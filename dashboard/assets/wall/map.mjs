@@ -15,7 +15,7 @@ const LABELLED = 6;
 const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
 const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"]);
 /** Groups of the base map that the wall leaves out: what stands there is for the console. */
-const LEFT_OUT = new Set(["facilities", "sites"]);
+const LEFT_OUT = new Set(["facilities", "sites", "imported"]);
 
 export class WallMap {
   constructor(container, { k, reduced, interactive = false }) {

@@ -86,7 +86,11 @@ class Gateway:
         began, first = loop.time(), self._next
         while self._next < self.total and not writer.is_closing():
             due = first + int((loop.time() - began) * self.rate) + 1
-            while self._next < min(due, self.total) and len(self._waiting) < self.window:
+            while (
+                self._next < min(due, self.total)
+                and len(self._waiting) < self.window
+                and not writer.is_closing()
+            ):
                 self._send(writer, self._next)
                 self._next += 1
             await writer.drain()

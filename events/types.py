@@ -149,6 +149,8 @@ class IncidentType(Declared):
     #: Where the cause lies among the anchors: where they are strongest and earliest; or, too, at the lowest or highest
     #: of those that one flow joins (a blockage backs water up, a discharge runs down), or furthest up the wind.
     cause: Literal["strongest", "lowest", "highest", "upwind"] = "strongest"
+    #: An anchor that begins so much later than the first counts half as much when the cause is located.
+    later_half: Span = 300.0
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
     #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.

@@ -85,7 +85,8 @@ class Assessor:
             standing=standing,
             ended_us=None if standing else max(end for end in ends if end is not None),
             causes=causes,
-            explanation=self._explain(type_, group, facts, score.parts, causes),
+            explanation=self._explain(type_, group, facts, score.parts, causes)
+            | {"affects": _affected(type_, best, correlator.world)},
         )
 
     # -- level and priority --------------------------------------------------------------------------------
@@ -217,6 +218,11 @@ class Assessor:
         channel = self._registry.channel(device, fact.channel) if device and fact.channel else None
         digits = max(0, -math.floor(math.log10(channel.decl.resolution))) if channel else 2
         return part.unit, digits
+
+
+def _affected(type_: IncidentType, best: Fact, world: World) -> list[dict[str, object]]:
+    """What the map knows to lie where the cause most likely is."""
+    return world.affected(type_.affects, best.place) if world.affected is not None else []
 
 
 def _ref(fact: Fact) -> Ref:

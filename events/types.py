@@ -134,6 +134,19 @@ class Endangers(Declared):
     reach_m: Annotated[float, Field(gt=0, le=5000)] = 300.0
 
 
+class Affects(Declared):
+    """Something that is told of the map around an incident's cause.
+
+    `cut`: what the valves of `network` around it leave without supply. `district`: the homes of its zone. `roads`: the
+    underpass or roads `within_m`. `buildings`: how many. `key_users`: the names of those with these `uses`.
+    """
+
+    kind: Literal["cut", "district", "roads", "buildings", "key_users"]
+    within_m: Annotated[float, Field(gt=0, le=5000)] = 100.0
+    network: str = "water_supply"
+    uses: tuple[str, ...] = ("hospital", "school", "kindergarten")
+
+
 class IncidentType(Declared):
     """Something that can happen in the city. Its texts are `incident.<key>.*`."""
 
@@ -166,6 +179,8 @@ class IncidentType(Declared):
     assisting: list[Key] = []
     #: What it endangers, where the map can show that.
     endangers: Endangers | None = None
+    #: What its explanation says that it affects, in this order.
+    affects: tuple[Affects, ...] = ()
     source: Literal["S", "S?", "P", "city", "ours"] = "ours"
 
     @model_validator(mode="after")

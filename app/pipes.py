@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from events.affected import Affected
+from events.place import World
 from gis.city import City
 from gis.network import Network, Sense
 
@@ -33,3 +35,8 @@ class Pipes:
                 metres = network.distance_m(one, other, sense)
                 return metres if math.isfinite(metres) else None
         return None
+
+
+def world_of(city: City) -> World:
+    """What the live engine knows of a city beside its sensors. Takes a second or two: not for the event loop."""
+    return World(Pipes(city), affected=Affected(city))

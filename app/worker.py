@@ -15,7 +15,7 @@ from app.auth import Auth
 from app.declared import Declared
 from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
-from app.pipes import Pipes
+from app.pipes import world_of
 from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
@@ -36,7 +36,6 @@ from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
-from events.place import World
 from gis.city import City, sample_city
 from gis.views import CityMap
 from ingest import gateways_store
@@ -101,7 +100,7 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
-        around = World(Pipes(await asyncio.to_thread(lambda: self.city.city)))
+        around = await asyncio.to_thread(lambda: world_of(self.city.city))
         self.engine.use(self.declared.model, registry, around)
         self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
         aggregates = Aggregates(registry)

@@ -85,7 +85,8 @@ class Assessor:
             standing=standing,
             ended_us=None if standing else max(end for end in ends if end is not None),
             causes=causes,
-            explanation=self._explain(type_, group, facts, score.parts, causes),
+            explanation=self._explain(type_, group, facts, score.parts, causes)
+            | {"affects": _affected(type_, best, correlator.world)},
         )
 
     # -- level and priority --------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class Assessor:
     def _causes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
         """Candidate places: where the evidence is strongest and earliest, and what carried it came from."""
         first = min(fact.onset_us for fact in anchors)
-        weights = {fact.id: _strength(fact, first) for fact in anchors}
+        weights = {fact.id: _strength(fact, first, type_.later_half) for fact in anchors}
         carried = _carried(type_.cause, anchors, weights, world)
         for fact in anchors:
             weights[fact.id] *= CARRIED ** carried[fact.id]
@@ -219,6 +220,11 @@ class Assessor:
         return part.unit, digits
 
 
+def _affected(type_: IncidentType, best: Fact, world: World) -> list[dict[str, object]]:
+    """What the map knows to lie where the cause most likely is."""
+    return world.affected(type_.affects, best.place) if world.affected is not None else []
+
+
 def _ref(fact: Fact) -> Ref:
     return Ref(fact.place.device, fact.channel, fact.onset_us - BEFORE_US, fact.end_us or 0)
 
@@ -228,10 +234,10 @@ def _excess(fact: Fact) -> float:
     return abs(fact.peak - fact.limit) / max(abs(fact.limit), 1e-9)
 
 
-def _strength(fact: Fact, first_us: int) -> float:
-    """Stronger and earlier evidence lies nearer to the cause; five minutes later counts half."""
+def _strength(fact: Fact, first_us: int, half_s: float) -> float:
+    """Stronger and earlier evidence lies nearer to the cause; so many seconds later counts half."""
     later_s = (fact.onset_us - first_us) / SECOND_US
-    return float((0.05 + min(_excess(fact), 10.0)) * 0.5 ** (later_s / 300.0))
+    return float((0.05 + min(_excess(fact), 10.0)) * 0.5 ** (later_s / half_s))
 
 
 def _carried(cause: str, anchors: list[Fact], weights: Mapping[str, float], world: World) -> dict[str, int]:

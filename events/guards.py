@@ -171,12 +171,8 @@ def place_of(device: Device) -> Place:
 
 
 def numbers(params: Mapping[str, object]) -> dict[str, float]:
-    """The numbers among a device's parameters, as CEL compares them."""
-    return {
-        name: float(value)
-        for name, value in params.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    """The numbers among a device's parameters, as CEL compares them; yes is 1, no is 0."""
+    return {name: float(value) for name, value in params.items() if isinstance(value, int | float)}
 
 
 #: How long a value of somebody else may be compared with.

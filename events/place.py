@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from events.types import Near, Sameness
+from events.types import Affects, Near, Sameness
 
 #: Metres of one degree of latitude; of longitude, times the cosine of the latitude (WGS 84, within 0.3 %).
 METRES_A_DEGREE = 111_320.0
@@ -51,12 +51,17 @@ DOWNWIND_RAD = math.radians(20)
 SOURCE_M = 40.0
 
 
+#: (what a type declares, place) → sentences of what the map knows to be affected (`events.affected`).
+Affected = Callable[[Sequence[Affects], Place], list[dict[str, object]]]
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """What joins places beside distance: pipes and wind."""
+    """What joins places beside distance: pipes and wind; and what the map knows to lie there."""
 
     flow: Flow | None = None
     wind: Wind | None = None
+    affected: Affected | None = None
 
 
 NOWHERE = World()

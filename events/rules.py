@@ -128,12 +128,17 @@ class Edge(Declared):
 
 
 class Schedule(Declared):
-    """Hours of the city's day in which a rule decides; `from` after `to` spans midnight."""
+    """Hours of the city's day in which a rule decides; `from` after `to` spans midnight.
+
+    Outside them its alerts end; one that `sleeps` stands as it stood until the hours of the next day, so that it
+    can count nights.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     since: Annotated[str, Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
     to: Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d$")]
+    sleeps: bool = False
 
     @property
     def minutes(self) -> tuple[int, int]:

@@ -134,6 +134,19 @@ class Endangers(Declared):
     reach_m: Annotated[float, Field(gt=0, le=5000)] = 300.0
 
 
+class Affects(Declared):
+    """Something that is told of the map around an incident's cause.
+
+    `cut`: what the valves of `network` around it leave without supply. `district`: the homes of its zone. `roads`: the
+    underpass or roads `within_m`. `buildings`: how many. `key_users`: the names of those with these `uses`.
+    """
+
+    kind: Literal["cut", "district", "roads", "buildings", "key_users"]
+    within_m: Annotated[float, Field(gt=0, le=5000)] = 100.0
+    network: str = "water_supply"
+    uses: tuple[str, ...] = ("hospital", "school", "kindergarten")
+
+
 class IncidentType(Declared):
     """Something that can happen in the city. Its texts are `incident.<key>.*`."""
 
@@ -149,6 +162,8 @@ class IncidentType(Declared):
     #: Where the cause lies among the anchors: where they are strongest and earliest; or, too, at the lowest or highest
     #: of those that one flow joins (a blockage backs water up, a discharge runs down), or furthest up the wind.
     cause: Literal["strongest", "lowest", "highest", "upwind"] = "strongest"
+    #: An anchor that begins so much later than the first counts half as much when the cause is located.
+    later_half: Span = 300.0
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
     #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.
@@ -164,6 +179,8 @@ class IncidentType(Declared):
     assisting: list[Key] = []
     #: What it endangers, where the map can show that.
     endangers: Endangers | None = None
+    #: What its explanation says that it affects, in this order.
+    affects: tuple[Affects, ...] = ()
     source: Literal["S", "S?", "P", "city", "ours"] = "ours"
 
     @model_validator(mode="after")

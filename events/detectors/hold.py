@@ -51,12 +51,16 @@ class Hold:
         self._any_guard = bool(self._guarded.any())
         self._latched = np.flatnonzero(watches.latched).astype(np.int32)
         self._scheduled = bool((watches.begin >= 0).any())
+        self._sleepers = bool(watches.sleeps.any())
 
     def step(self, w: Ints, time_us: Times, signal: Floats, since_us: Times | None = None) -> Findings:
         """One sample of each watch. `since_us` is when its evidence began, for signals that look back."""
         watches, state = self.watches, self.columns
-        normal = watches.sign[w] * signal
         allowed = self._allowed(w, time_us)
+        if self._sleepers and (asleep := watches.sleeps[w] & ~allowed).any():
+            w, time_us, signal, allowed = w[~asleep], time_us[~asleep], signal[~asleep], allowed[~asleep]
+            since_us = since_us[~asleep] if since_us is not None else None
+        normal = watches.sign[w] * signal
         hit = (normal >= watches.on[w]) & allowed
         safe = (normal <= watches.off[w]) | ~allowed
         phase = state["phase"][w]

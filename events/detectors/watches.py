@@ -26,13 +26,17 @@ AGAINST = {
 MEMORY_PART = -1
 FOREVER = np.iinfo(np.int64).max // 4
 
+#: Rules that sleep by day hear from the night before.
+DAY_S = 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Watches:
     """Parallel columns of n watches sorted by point, and where each point's begin.
 
     Decisions are made on `sign × signal`: it has begun at ≥ `on`, and ended at ≤ `off`. `latched` are points of
-    kinds that speak on events only: what they last said holds until they say otherwise.
+    kinds that speak on events only: what they last said holds until they say otherwise. Those that `sleep` outside
+    their schedule go on the next day where they stood.
     """
 
     rule: NDArray[np.int32]
@@ -49,6 +53,7 @@ class Watches:
     latched: NDArray[np.bool_]
     begin: NDArray[np.int16]
     end: NDArray[np.int16]
+    sleeps: NDArray[np.bool_]
     window_us: NDArray[np.int64]
     period_us: NDArray[np.int64]
     latch_us: NDArray[np.int64]
@@ -158,15 +163,18 @@ def _numbers(rule: Rule, part: Part, kind: Kind, device: Device) -> tuple[object
         return None
     speaks = kind.decl
     sign = 1.0 if part.on.upward else -1.0
-    begin, end = rule.decl.schedule.minutes if rule.decl.schedule else (-1, -1)
+    begin, end, sleeps = -1, -1, False
+    if rule.decl.schedule:
+        (begin, end), sleeps = rule.decl.schedule.minutes, rule.decl.schedule.sleeps
     on_s = part.on.hold_s(device.params)
     gap_s = max(speaks.silent_after_s, on_s) + (2 * (part.window or 0) if part.detector in TUMBLING else 0)
+    gap_s += DAY_S if sleeps else 0.0
     latched = speaks.heartbeat is not None or speaks.period is None
     sample_s = speaks.sample or speaks.alarm_period or speaks.period or 0.0
     return (
         sign, first_at(sign * on, strict=part.on.strict), _last_at(sign * off, strict=part.off.strict),
         _us(on_s), _us(part.off.hold_s(device.params)), part.on.min_samples, part.off.min_samples,
-        FOREVER if latched else _us(gap_s), latched, begin, end,
+        FOREVER if latched else _us(gap_s), latched, begin, end, sleeps,
         _us(part.window or 0), _us(_period(device, sample_s)), _us(part.latch),
         AGAINST[part.against, part.by], part.z, part.floor, part.floor_share,
     )  # fmt: skip
@@ -204,7 +212,7 @@ def _us(seconds: float) -> int:
 
 def compile_points(points: list[int], size: int) -> Watches:
     """One watch a point, of no rule: for what only remembers."""
-    return _columns([(0, MEMORY_PART, point, *(0,) * 18, (0.0, 0.0, 0.0)) for point in points], size)
+    return _columns([(0, MEMORY_PART, point, *(0,) * 19, (0.0, 0.0, 0.0)) for point in points], size)
 
 
 def _columns(rows: list[tuple[object, ...]], size: int) -> Watches:
@@ -212,7 +220,8 @@ def _columns(rows: list[tuple[object, ...]], size: int) -> Watches:
     names = [column.name for column in fields(Watches)][:-3]
     kinds = {
         "rule": np.int32, "part": np.int16, "point": np.int32, "on_need": np.int32, "off_need": np.int32,
-        "against": np.int8, "latched": np.bool_, "begin": np.int16, "end": np.int16,
+        "against": np.int8, "latched": np.bool_, "sleeps": np.bool_, "begin": np.int16,
+        "end": np.int16,
         **dict.fromkeys(("sign", "on", "off", "z", "floor", "floor_share"), np.float64),
         **dict.fromkeys(("on_us", "off_us", "gap_us", "window_us", "period_us", "latch_us"), np.int64),
     }  # fmt: skip

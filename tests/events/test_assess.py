@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import MINUTE_US
 from core.text import Texts
-from events.assess import Assessor
+from events.assess import Assessment, Assessor
 from events.correlate import Correlator, Fact
 from events.place import Place, World
 from events.sentence import Speech
@@ -36,12 +36,16 @@ def manhole(number: int, minute: float, peak: float = 1.2, lon: float = 121.49) 
     return Fact(f"m{number}", "dr.high", place, onset_us, speaker=f"d{number}", limit=1.0, peak=peak)
 
 
-def causes(type_: Kind, facts: list[Fact], world: World) -> list[tuple[str, float, str]]:
+def assessed(type_: Kind, facts: list[Fact], world: World) -> Assessment:
     correlator = Correlator([type_], world)
     for fact in facts:
         correlator.add(fact)
-    (group,) = {id(g): g for fact in facts for g in correlator.groups_of(fact.id)}.values()
-    seen = Assessor(rules(), registry([])).assess(correlator, group)
+    group = next(group for fact in facts for group in correlator.groups_of(fact.id))
+    return Assessor(rules(), registry([])).assess(correlator, group)
+
+
+def causes(type_: Kind, facts: list[Fact], world: World) -> list[tuple[str, float, str]]:
+    seen = assessed(type_, facts, world)
     return [
         (str(c["asset"]), float(str(c["probability"])), str(c["why"]["key"]))  # type: ignore[index] # a sentence
         for c in seen.causes

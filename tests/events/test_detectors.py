@@ -277,6 +277,23 @@ def test_the_same_noise_by_day_is_none() -> None:
     assert night([60.0] * 60, "noon") == []
 
 
+def nights(count: int, **schedule: object) -> list[tuple[str, float, float]]:
+    """Pressure low in the small hours only; a mean of every hour, three of which make it."""
+    low = rule(
+        "low_nights", ["logger"], channel="pressure", unit="MPa", detector="mean", window="1h", share=0.05,
+        schedule={"from": "02:00", "to": "04:00", **schedule},
+        on={"below": 0.2, "min_samples": 3}, off={"at_least": 0.25, "min_samples": 2},
+    )  # fmt: skip
+    tens = range(count * 24 * 6)
+    return run(low, {600.0 * ten: 0.1 if 84 <= ten % 144 < 102 else 0.3 for ten in tens})
+
+
+def test_a_rule_that_sleeps_by_day_counts_nights() -> None:
+    begun = 14 * 3600.0
+    assert nights(3, sleeps=True) == [("RAISE", begun + 24 * 3600 + 50 * 60, begun)]
+    assert nights(3) == [], "one that does not begins anew every night"
+
+
 def test_a_window_with_too_few_samples_says_nothing() -> None:
     assert night([60.0] * 8, "ten") == []
     times = {10 * 3600.0 + 60.0 * step: 60.0 for step in (0, 1, 2, 3, 25)}

@@ -13,8 +13,10 @@ import uvloop
 
 from app import declared, place
 from app.declared import Declared
+from app.supervise import DATABASE_AWAY
 from core import log
 from core.clock import SystemClock
+from core.db import AWAY
 
 Job = Callable[[Declared, str, str], Awaitable[None]]
 
@@ -56,12 +58,18 @@ def serve(role: str, config: Path, run: str, parent: int | None, *, scene_restar
     if role == "prepare":
         from app.prepare import prepare
 
-        print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
+        try:
+            print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
+        except AWAY as away:
+            log.logger("app").warning("database_away", reason=str(away).strip())
+            sys.exit(DATABASE_AWAY)
         return
     uvloop.run(until_stopped(start(role, found, dsn, run), parent))
 
 
 async def start(role: str, found: Declared, dsn: str, run: str) -> None:
+    """The role's job. Until the database answers no door is open: a gateway keeps its data and is told nothing."""
+    await place.reached(dsn, log.logger("app").warning)
     if not run:
         from app.prepare import current_run
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from app import place
 from app.postgres import EmbeddedPostgres
-from app.supervise import AlreadyRunning, Role, Supervisor, check_ports, only_one, tell
+from app.supervise import DATABASE_AWAY, AlreadyRunning, Role, Supervisor, check_ports, only_one, tell
 from core import settings as reading
 from core.settings import Settings
 
@@ -43,11 +46,11 @@ def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
     """Everything in the order in which it must stand, then watch over it."""
     check_ports(settings)
     server = place.embedded(settings)
-    if server is not None:
-        server.start()
+    there = partial(have_database, settings, server)
+    there()
     try:
         command = [sys.executable, "-m", "app", "--config", str(config), "run", "--role"]
-        run_id, links = prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])])
+        run_id, links = prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])], there)
         names = ["worker", "web"] + (["sim"] if settings.scene != "off" else [])
         roles = [Role(name, [*command, name, "--run-id", run_id]) for name in names]
         announce(settings, links)
@@ -57,9 +60,24 @@ def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
             server.stop()
 
 
-def prepare(command: list[str]) -> tuple[str, dict[str, str]]:
-    """Schema, credentials, scene and history, in a child of its own; the run's id and links. Its failure is ours."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+def have_database(settings: Settings, server: EmbeddedPostgres | None) -> None:
+    """Our own server is started when it is not alive; either way it is waited for, and the terminal says so."""
+    if server is not None:
+        server.start()
+    else:
+        asyncio.run(place.reached(place.dsn(settings), tell))
+
+
+def prepare(command: list[str], have_database: Callable[[], None]) -> tuple[str, dict[str, str]]:
+    """Schema, credentials, scene and history, in a child of its own; the run's id and links. Its failure is ours.
+
+    When the database went away meanwhile it is had again and all is done again: every step may be repeated.
+    """
+    while (
+        done := subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    ).returncode == DATABASE_AWAY:
+        tell("the database went away during the start: beginning again")
+        have_database()
     if done.returncode:
         sys.exit(done.returncode)
     answer = json.loads(done.stdout)

@@ -12,8 +12,7 @@ import pytest
 from app.bench import ingest
 from app.bench.rig import GATEWAYS, Rig, rig
 
-#: Six starts of a whole worker: one minute in all on a quiet machine, more than three on a busy one.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.long
 
 
 def test_five_kills_during_a_replay_lose_nothing_and_double_nothing() -> None:

@@ -16,8 +16,10 @@ import uvloop
 
 from app import declared, place
 from app.declared import Declared
+from app.supervise import DATABASE_AWAY
 from core import log, settings
 from core.clock import SystemClock
+from core.db import AWAY
 
 Job = Callable[[Declared, str, str], Awaitable[None]]
 
@@ -64,7 +66,11 @@ def serve(role: str, config: Path, run: str, parent: int | None, *, scene_restar
 
         if sys.stdin.readline() != "go\n":  # the supervisor says when the database stands, or is gone
             sys.exit(1)
-        print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
+        try:
+            print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
+        except AWAY as away:
+            log.logger("app").warning("database_away", reason=str(away).strip())
+            sys.exit(DATABASE_AWAY)
         return
     uvloop.run(until_stopped(start(role, found, dsn, run), parent))
 
@@ -80,6 +86,8 @@ def wait_for_the_endpoint(config: Path) -> None:
 
 
 async def start(role: str, found: Declared, dsn: str, run: str) -> None:
+    """The role's job. Until the database answers no door is open: a gateway keeps its data and is told nothing."""
+    await place.reached(dsn, log.logger("app").warning)
     if not run:
         from app.prepare import current_run
 

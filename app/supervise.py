@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from app.postgres import EmbeddedPostgres
+from app.postgres import EmbeddedPostgres, PostgresError
 from core.errors import CityOpsError
 from core.settings import Settings
 
@@ -26,6 +26,10 @@ from core.settings import Settings
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 STOP_PATIENCE_S = 10.0
 PORT_PATIENCE_S = 12.0
+#: A server that cannot be started is tried again after this; meanwhile the roles go on, and the worker spools.
+DATABASE_RETRY_S = 10.0
+#: How the role `prepare` ends when the database went away: it may be done again (EX_TEMPFAIL of sysexits).
+DATABASE_AWAY = 75
 
 
 class PortTaken(CityOpsError):
@@ -92,6 +96,7 @@ class Supervisor:
     roles: list[Role]
     postgres: EmbeddedPostgres | None
     _stopping: bool = False
+    _database_s: float = 0.0  # when the database may be started again
     _pipe: tuple[int, int] = field(default_factory=os.pipe)
 
     def run(self) -> None:
@@ -107,14 +112,23 @@ class Supervisor:
     def tick(self) -> None:
         """One look at everything: start what is not running and due."""
         now = time.monotonic()
-        if self.postgres is not None and self.postgres.reap():
-            tell("PostgreSQL died: starting it again")
-            self.postgres.start()
+        if self.postgres is not None and now >= self._database_s and self.postgres.reap():
+            self._revive(self.postgres)
         for role in self.roles:
             if role.process is not None and role.process.poll() is not None:
                 self._mourn(role, now)
             if role.process is None and now >= role.next_s:
                 self._start(role, now)
+
+    def _revive(self, postgres: EmbeddedPostgres) -> None:
+        tell("PostgreSQL died: starting it again")
+        try:
+            postgres.start()
+        except PostgresError as failed:
+            tell(
+                f"PostgreSQL cannot be started, next try in {DATABASE_RETRY_S:g} s: {failed.params['reason']}"
+            )
+            self._database_s = time.monotonic() + DATABASE_RETRY_S
 
     def _start(self, role: Role, now: float) -> None:
         role.process = subprocess.Popen(

@@ -62,9 +62,9 @@ class PointTable:
         self._level = np.append(self._level, np.zeros(more, np.uint8))
         self._dirty = np.append(self._dirty, np.zeros(more, bool))
 
-    def add(self, batch: Batch) -> None:
-        """Take the readings that are newer than what is known."""
-        self._dirty[self.latest.add(batch)] = True
+    def add(self, batch: Batch, points: NDArray[np.int32] | None = None) -> None:
+        """Take the readings that are newer than what is known; `points` as in `Latest.add`."""
+        self._dirty[self.latest.add(batch, points)] = True
 
     def set_levels(self, levels: Mapping[int, int], silent: NDArray[np.int32] | None = None) -> None:
         """The highest standing alert level by device number; a device named nowhere has none."""

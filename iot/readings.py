@@ -103,8 +103,9 @@ class Store:
     async def recall(self) -> None:
         """Learn the points' last times from what is stored. Without it every batch would go by the stage first."""
         assert self._connection is not None
+        assert self.registry is not None
         known = await load_newest(self._connection)
-        self._note(known)
+        self._note(known, self.registry.point(known.device, known.channel))
 
     async def took(self, mark: Mark) -> bool:
         """Was this commit done? To be asked when a connection broke before it said so."""
@@ -152,12 +153,10 @@ class Store:
             stored = await self._transaction(
                 batch, np.zeros(len(batch), bool), dead, now_us, mark, history=history
             )
-        self._note(batch)
+        self._note(batch, points)
         return Stored(stored.logged, stored.duplicates + doubled, stored.conflicts + doubled_conflicts)
 
-    def _note(self, batch: Batch) -> None:
-        assert self.registry is not None
-        points = self.registry.point(batch.device, batch.channel)
+    def _note(self, batch: Batch, points: NDArray[np.int32]) -> None:
         known = points >= 0
         np.maximum.at(self._newest, points[known], batch.time_us[known])
 

@@ -20,7 +20,16 @@ from core.domains import Domains
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "iot", "gis", "ingest", "events", "dispatch", "dashboard", "simulators", "app")
+#: What a long test may take that names no limit itself: one of a minute took three on a machine with a load of 10.
+LONG_S = 1200
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The limit of the settings is for tests of seconds."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_S))
 
 
 @pytest.fixture(scope="session")

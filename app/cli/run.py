@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from app import place
 from app.postgres import EmbeddedPostgres
-from app.supervise import AlreadyRunning, Role, Supervisor, check_ports, only_one, tell
+from app.supervise import DATABASE_AWAY, AlreadyRunning, Role, Supervisor, check_ports, only_one, tell
 from core import settings as reading
 from core.settings import Settings
 
@@ -43,12 +46,12 @@ def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
     """Everything in the order in which it must stand, then watch over it."""
     check_ports(settings)
     command = [sys.executable, "-m", "app", "--config", str(config), "run", "--role"]
-    preparing = begin_prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])])
     server = place.embedded(settings)
     try:
-        if server is not None:
-            server.start()
-        run_id, links = prepared(preparing)
+        run_id, links = prepare(
+            [*command, "prepare", *(["--scene-restart"] if scene_restart else [])],
+            partial(have_database, settings, server),
+        )
         names = ["worker", "web"] + (["sim"] if settings.scene != "off" else [])
         roles = [Role(name, [*command, name, "--run-id", run_id]) for name in names]
         announce(settings, links)
@@ -58,14 +61,27 @@ def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
             server.stop()
 
 
-def begin_prepare(command: list[str]) -> subprocess.Popen[str]:
-    """Schema, credentials, scene and history, in a child that reads all declarations while PostgreSQL starts."""
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def have_database(settings: Settings, server: EmbeddedPostgres | None) -> None:
+    """Our own server is started when it is not alive; either way it is waited for, and the terminal says so."""
+    if server is not None:
+        server.start()
+    else:
+        asyncio.run(place.reached(place.dsn(settings), tell))
 
 
-def prepared(child: subprocess.Popen[str]) -> tuple[str, dict[str, str]]:
-    """Tell the child that the database stands; the run's id and its links. Its failure is ours."""
-    told, _ = child.communicate("go\n")
+def prepare(command: list[str], have_database: Callable[[], None]) -> tuple[str, dict[str, str]]:
+    """Schema, credentials, scene and history, in a child of its own; the run's id and links. Its failure is ours.
+
+    The child reads all declarations while the database is had. When that went away meanwhile it is had again and all
+    is done again: every step may be repeated.
+    """
+    while True:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        have_database()
+        told, _ = child.communicate("go\n")
+        if child.returncode != DATABASE_AWAY:
+            break
+        tell("the database went away during the start: beginning again")
     if child.returncode:
         sys.exit(child.returncode)
     answer = json.loads(told)

@@ -15,7 +15,7 @@ from app import declared, place
 from app import status as whole
 from core import settings as reading
 from core.clock import SystemClock
-from core.db import Database
+from core.db import Database, connect
 from core.http import to_json
 
 
@@ -40,6 +40,8 @@ def status(config: Path, as_json: bool) -> None:
 
 
 async def _gather(dsn: str) -> dict[str, Any]:
+    async with await connect(dsn):
+        pass  # a database that is away says why here, at once
     database = Database(dsn, 2)
     await database.open()
     try:

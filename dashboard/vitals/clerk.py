@@ -106,9 +106,9 @@ class Clerk:
 
     def take(self, logged: Logged) -> None:
         """A batch of readings, in order. Back-filled history is not what is now."""
-        self.table.add(logged.batch)
+        points = self.registry.point(logged.batch.device, logged.batch.channel)
+        self.table.add(logged.batch, points)
         if not logged.history:
-            points = self.registry.point(logged.batch.device, logged.batch.channel)
             self.windows.add(logged.batch, points, seen=logged.id <= self._warm_to)
 
     async def run(self, batches: BatchFeed) -> None:

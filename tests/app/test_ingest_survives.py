@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.bench import ingest
-from app.bench.rig import GATEWAYS, rig
+from app.bench.rig import GATEWAYS, Rig, rig
 
 pytestmark = pytest.mark.long
 
@@ -30,3 +33,25 @@ def test_a_worker_outlives_an_outage_longer_than_its_pools_are_patient() -> None
         assert found.worker.pid == before
     assert done["outage_lost"] == 0
     assert done["outage_rss_mb"] < 300
+
+
+def test_a_worker_that_starts_without_a_database_opens_no_door_and_says_why() -> None:
+    """A gateway is refused by the machine, not told anything by us; the worker begins when the database is there."""
+    with rig(GATEWAYS) as found, ThreadPoolExecutor(1) as beside:
+        found.kill_worker()
+        found.kill_database()
+        starting = beside.submit(found.start_worker)
+        wait_for_words(found, "waiting for the database")
+        time.sleep(2)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", found.port), 1)
+        assert not starting.done()
+        found.postgres.start()
+        starting.result()
+
+
+def wait_for_words(found: Rig, words: str) -> None:
+    end_s = time.monotonic() + 60
+    while words not in (found.folder / "worker.log").read_text():
+        assert time.monotonic() < end_s, f"never said: {words}"
+        time.sleep(0.1)

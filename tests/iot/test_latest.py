@@ -38,6 +38,7 @@ def test_the_newest_of_each_point_is_known_whatever_the_order(
     for part in parts:
         touched = found.add(batch(*part))
         assert set(CITY.device_of[touched].tolist()) <= {row[0] for row in part}
+        assert len(set(touched.tolist())) == len(touched)
         for device, seconds, value in part:
             if device not in expected or seconds >= expected[device][0]:
                 expected[device] = (seconds, float(value))

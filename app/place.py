@@ -14,3 +14,8 @@ def embedded(settings: Settings) -> EmbeddedPostgres | None:
 def dsn(settings: Settings) -> str:
     server = embedded(settings)
     return server.dsn if server else settings.database.url.get_secret_value()
+
+
+def reachable(bind: str) -> str:
+    """The address under which this machine reaches what listens on `bind`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound

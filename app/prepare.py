@@ -7,16 +7,11 @@ import json
 
 from app.auth import LINK_S, Auth, new_token
 from app.declared import ROOMS, ROOT, Declared
-from app.seed import Seed
 from app.supervise import tell
 from core import db, migrate
 from core.clock import Clock, to_datetime
 from core.db import Database
 from core.role import QUERIES
-from core.settings import Settings
-from gis.city import sample_city
-from gis.views import CityMap
-from simulators import live
 
 #: Where the scene keeps what a restart must know.
 FOLDER = "scene"
@@ -36,10 +31,13 @@ async def prepare(declared: Declared, dsn: str, clock: Clock, *, scene_restart: 
     database = Database(dsn, 4)
     await database.open()
     try:
-        seed = Seed(declared, database, clock, tell)
-        if await seed.is_new():
-            await first(seed, settings)
+        if not await database.fetch(
+            QUERIES["current_run"]
+        ):  # nobody ran on it: new, or its first start was killed
+            await first(declared, database, clock)
         elif scene_restart:
+            from simulators import live
+
             live.begin(settings.data / FOLDER, clock.now_us())
         run = await new_run(database, clock)
         auth = Auth(database, clock, settings.web.session)
@@ -52,17 +50,23 @@ async def prepare(declared: Declared, dsn: str, clock: Clock, *, scene_restart: 
     return json.dumps({"run": run, "links": links})
 
 
-async def first(seed: Seed, settings: Settings) -> None:
+async def first(declared: Declared, database: Database, clock: Clock) -> None:
     """The first start of an installation: everything that later ones find. Later the scene's role looks after it."""
-    from app.demo import demo_of
+    from app.demo import demo_of  # the city and the scene: later starts do without them
+    from app.seed import Seed
+    from gis.city import sample_city
+    from gis.views import CityMap
+    from simulators import live
 
+    settings = declared.settings
+    seed = Seed(declared, database, clock, tell)
     tiles = asyncio.create_task(asyncio.to_thread(CityMap(sample_city, settings.data / "tiles").tiles))
     demo = await asyncio.to_thread(demo_of, settings)
     await seed.credentials(demo)
     if demo is not None:
         await seed.scene(demo)
         await seed.map()
-        now_us = seed.clock.now_us()
+        now_us = clock.now_us()
         await seed.history(demo.scene, now_us)
         live.begin(settings.data / FOLDER, now_us)
     await tiles

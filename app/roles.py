@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
 
 from app import declared, place
 from app.declared import Declared
-from core import log
+from core import log, settings
 from core.clock import SystemClock
 
 Job = Callable[[Declared, str, str], Awaitable[None]]
@@ -21,6 +24,7 @@ Job = Callable[[Declared, str, str], Awaitable[None]]
 
 #: The engine decides in a thread beside the loop; the loop shall not wait 5 ms for its turn.
 SWITCH_S = 0.001
+ENDPOINT_PATIENCE_S = 30.0
 
 
 async def worker(found: Declared, dsn: str, run: str) -> None:
@@ -50,15 +54,29 @@ def serve(role: str, config: Path, run: str, parent: int | None, *, scene_restar
     if role not in (*ROLES, "prepare"):
         print(f"unknown role {role}; known are {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201 - for the terminal
         sys.exit(2)
+    if role == "sim":
+        wait_for_the_endpoint(config)
     found = declared.load(config)
     log.configure(role, found.settings.log.level, found.settings.log.format)
     dsn = place.dsn(found.settings)
     if role == "prepare":
         from app.prepare import prepare
 
+        if sys.stdin.readline() != "go\n":  # the supervisor says when the database stands, or is gone
+            sys.exit(1)
         print(uvloop.run(prepare(found, dsn, SystemClock(), scene_restart=scene_restart)))  # noqa: T201 - the answer
         return
     uvloop.run(until_stopped(start(role, found, dsn, run), parent))
+
+
+def wait_for_the_endpoint(config: Path) -> None:
+    """The scene speaks only the wire: until somebody listens there it leaves the cores to who must start first."""
+    mqtt = settings.load(config).mqtt
+    end = time.monotonic() + ENDPOINT_PATIENCE_S
+    while mqtt.mode == "embedded" and time.monotonic() < end:
+        with suppress(OSError), socket.create_connection((place.reachable(mqtt.bind), mqtt.port), 1):
+            return
+        time.sleep(0.2)
 
 
 async def start(role: str, found: Declared, dsn: str, run: str) -> None:

@@ -15,7 +15,6 @@ from app.demo import Demo
 from core.batch import Batch
 from core.clock import Clock
 from core.db import Database, connect
-from core.role import QUERIES as CORE
 from dispatch import store as dispatch_store
 from gis import sample
 from gis.city import sample_city
@@ -48,10 +47,6 @@ class Seed:
     database: Database
     clock: Clock
     say: Callable[[str], None]
-
-    async def is_new(self) -> bool:
-        """Nobody ran on this database before: a first start that was killed has no run and is done again."""
-        return not await self.database.fetch(CORE["current_run"])
 
     async def credentials(self, demo: Demo | None) -> Credentials:
         """Users, gateways and their secrets; the file is written before the database knows them."""

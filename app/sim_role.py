@@ -6,6 +6,7 @@ import asyncio
 
 from app.declared import Declared
 from app.demo import demo_of
+from app.place import reachable
 from app.prepare import FOLDER
 from app.seed import Seed
 from app.supervise import tell
@@ -41,8 +42,3 @@ async def play(declared: Declared, dsn: str, run: str, clock: Clock) -> None:
             tasks.create_task(beat.beat_for_ever())
     finally:
         await database.close()
-
-
-def reachable(bind: str) -> str:
-    """The address under which this machine reaches what listens on `bind`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound

@@ -45,3 +45,7 @@ UPDATE idempotency SET status = %(status)s, body = %(body)s WHERE actor = %(acto
 
 -- name: prune_idempotency
 DELETE FROM idempotency WHERE at < %(before)s
+
+-- name: names_of_people
+-- The accounts are kept by app/; a name is all that others read of them.
+SELECT id, name FROM users WHERE id = ANY(%(ids)s)

@@ -54,8 +54,8 @@ def incident_item(shown: Mapping[str, Any]) -> Item:
     """An incident as the wall and the queue need it; the workbench asks the API for all of it."""
     kept = (
         "id", "number", "type", "domain", "class", "state", "level", "priority", "grade", "sure", "opened_at",
-        "closed_at", "changed_at", "acknowledged_at", "acknowledged_by", "lon", "lat", "area", "asset", "zone",
-        "provenance", "cases", "lead",
+        "closed_at", "changed_at", "acknowledged_at", "acknowledged_by", "acknowledged_by_name",
+        "lon", "lat", "area", "asset", "zone", "provenance", "cases", "lead",
     )  # fmt: skip
     said = shown["said"]
     return {

@@ -161,6 +161,8 @@ class Actions:
             ask = replace(ask, approvals_needed=row.reviewers)
         if (case.state, action) in cases.STEPS and closes(action, ask):
             ask = await self._verified(work, case, ask, actor, asked.overrule)
+        if (case.state, action) in cases.STEPS and action == CaseAction.FORCE_CLOSE:
+            ask = await self._in_spite(work, case, ask)
         if case.state == CaseState.HANDLING and action == CaseAction.FEED_BACK and case.part(department).lead:
             ask = await self._completed(work, case, ask, actor, asked.overrule)
         await self.step_case(work, case, action, ask)
@@ -585,6 +587,15 @@ class Actions:
         """The same question before a case passes its check or closes."""
         verdict = await self.listen(work, case)
         return self._heard(case, ask, actor, overrule, verdict.against_closing)
+
+    async def _in_spite(self, work: Work, case: Case, ask: Ask) -> Ask:
+        """The ask of who closes by force, with what the sensors say against it: it closes, and its log keeps that."""
+        found = (await self.listen(work, case)).against_closing
+        return (
+            replace(ask, detail={**ask.detail, "objections": [each.shown() for each in found]})
+            if found
+            else ask
+        )
 
     async def _completed(self, work: Work, case: Case, ask: Ask, actor: Actor, overrule: str) -> Ask:
         """The same question when a department reports completion itself, without an order of ours that finished."""

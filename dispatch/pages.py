@@ -256,7 +256,7 @@ def field(action: str, name: str, shown: Shown, say: Say) -> str:
 
 def _log(log: Sequence[Shown], say: Say) -> str:
     rows = "".join(
-        f"<tr><td>{escape(short(line['at']))}</td><td>{escape(line['by'])}</td>"
+        f"<tr><td>{escape(short(line['at']))}</td><td>{escape(line['by_name'])}</td>"
         f"<td>{say('case.action.' + line['action'])}</td><td>{escape(str(line['reason']))}</td></tr>"
         for line in log
     )

@@ -12,6 +12,7 @@ from core.actor import Actor
 from core.clock import to_us
 from core.db import DictConnection
 from core.http import Allow, IdempotencyKey, page
+from core.people_store import named
 from dispatch import paper_store, store
 from dispatch.actions import Actions
 from dispatch.commands import Command
@@ -98,7 +99,7 @@ def _add_kind(routes: APIRouter, papers: PaperActions, kind: PaperKind) -> None:
     async def get_paper(id_: str, at: At) -> Response:
         async with at.database.transaction() as connection:
             row = await store.one(connection, "find_paper", id=id_)
-            log = await store.rows(connection, "paper_log", id=row["id"])
+            log = await named(connection, await store.rows(connection, "paper_log", id=row["id"]), "by")
         paper = paper_store.paper_of(row)
         addressed(at.actor, paper)
         return at.json({**shown(paper), "log": log})

@@ -14,6 +14,7 @@ from core.clock import to_datetime
 from core.db import DictConnection
 from core.http import Allow, IdempotencyKey, page
 from core.metrics import Metrics
+from core.people_store import named
 from dispatch import plan_run, run_store, store
 from dispatch.actions import Actions
 from dispatch.drills import Drills, NewDrill
@@ -134,7 +135,7 @@ def _add_runs(routes: APIRouter, runs: PlanRuns, as_shown: AsShown) -> None:
     async def get_run(id_: str, at: At, _: Reader) -> Response:
         async with at.database.transaction() as connection:
             row = await store.one(connection, "find_run", id=id_)
-            log = await store.rows(connection, "run_log", id=row["id"])
+            log = await named(connection, await store.rows(connection, "run_log", id=row["id"]), "by")
         return at.json({**as_shown(run_store.run_of(row)), "log": log})
 
     @routes.post("/plan-runs/{id_}/actions")

@@ -15,6 +15,7 @@ import numpy as np
 
 from core.clock import MINUTE_US, to_datetime, to_us
 from core.db import DictConnection
+from core.people_store import named
 from dispatch import stages, store
 from dispatch.cases import Case, Part, actions_in
 from dispatch.crews import Crew
@@ -67,7 +68,7 @@ async def case(connection: DictConnection, id_: str, now_us: int) -> Shown:
     """One case with its log, orders and applications. Raises `NotFound`."""
     found = await store.find_case(connection, id_)
     shown = (await show_cases(connection, [found], now_us))[0]
-    log = await store.rows(connection, "case_log", id=found.id)
+    log = await named(connection, await store.rows(connection, "case_log", id=found.id), "by")
     orders = await store.orders_by(connection, "orders_of_case", ids=[found.id])
     return {**shown, "log": log, "orders": [show_order(order, now_us) for order in orders]}
 
@@ -191,7 +192,7 @@ async def order(connection: DictConnection, id_: str, now_us: int) -> Shown:
     case_ = await store.find_case(connection, found.case)
     return {
         **show_order(found, now_us),
-        "log": await store.rows(connection, "order_log", id=found.id),
+        "log": await named(connection, await store.rows(connection, "order_log", id=found.id), "by"),
         "title": case_.title,
         "code": case_.code,
         "domain": case_.domain,

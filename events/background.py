@@ -14,15 +14,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from scipy.special import gammainc
 
 from core.clock import HOUR_US, MINUTE_US
 from events.place import DOWNWIND_RAD, METRES_A_DEGREE, SOURCE_M, Place, World, related
 from events.types import Near, Sameness
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 #: What is believed before anything is known: so many facts per point and hour (one in two days), as if seen for
 #: so many hours.
@@ -71,6 +73,8 @@ class Speakers:
 
     @functools.cached_property
     def _tree(self) -> cKDTree:
+        from scipy.spatial import cKDTree
+
         return cKDTree(self._metres(self.places))
 
     def _metres(self, places: Sequence[Place]) -> NDArray[np.float64]:
@@ -186,6 +190,8 @@ def together(tails: Iterable[float]) -> float:
 
 def at_least(n: int, expected: float) -> float:
     """P(N ≥ n) of a Poisson count: the regularised lower gamma function."""
+    from scipy.special import gammainc  # 0.6 s of import that only the engine's process needs
+
     if n <= 0:
         return 1.0
     return float(gammainc(n, expected)) if expected > 0 else 0.0

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from core.clock import DAY_US, to_datetime
 from core.db import Database, DictConnection
 from core.errors import NotFound
+from core.people_store import named
 from core.text import LANGUAGES, Texts
 from events import alarm, incident, store
 from events.engine import Row
@@ -22,11 +23,13 @@ SNAPSHOT = 2000
 _ALERT = (
     "id", "rule", "rule_version", "domain", "class", "level", "subject", "device", "channel", "state", "standing",
     "withdrawn", "backdated", "onset", "raised_at", "recorded_at", "returned_at", "acknowledged_at",
-    "acknowledged_by", "value", "peak", "lon", "lat", "zone", "area", "asset", "provenance", "incident", "aside",
+    "acknowledged_by", "acknowledged_by_name", "value", "peak", "lon", "lat", "zone", "area", "asset", "provenance",
+    "incident", "aside",
 )  # fmt: skip
 _INCIDENT = (
     "id", "number", "type", "domain", "class", "state", "level", "priority", "priority_by", "grade", "score", "parts",
-    "sure", "started_at", "opened_at", "clear_since", "closed_at", "acknowledged_at", "acknowledged_by", "lon", "lat",
+    "sure", "started_at", "opened_at", "clear_since", "closed_at", "acknowledged_at", "acknowledged_by",
+    "acknowledged_by_name", "lon", "lat",
     "zone", "area", "asset", "provenance", "backdated", "causes", "explanation", "consequences", "cases", "case_code",
     "plan", "lead", "assisting", "merged_into", "parent", "rule_version", "version", "changed_at",
 )  # fmt: skip
@@ -111,13 +114,15 @@ class EventViews:
             row = await store.one(connection, "get_alert", id=id_)
             if row is None:
                 raise NotFound(id=id_)
-            log = await store.rows(connection, "alert_timeline", id=id_)
+            (row,) = await named(connection, [row], "acknowledged_by")
+            log = await named(connection, await store.rows(connection, "alert_timeline", id=id_), "actor")
         return {**self.alert_shown(row), "timeline": log}
 
     async def live_alerts(self, limit: int = SNAPSHOT) -> list[dict[str, Any]]:
         """What a screen starts from: every alert that has not ended."""
         async with self.database.transaction() as connection:
-            return [self.alert_shown(row) for row in await store.rows(connection, "live_alerts", limit=limit)]
+            found = await store.rows(connection, "live_alerts", limit=limit)
+            return [self.alert_shown(row) for row in await named(connection, found, "acknowledged_by")]
 
     def alert_shown(self, row: Row) -> dict[str, Any]:
         return {**alert_json(row), "name": self.name_of_rule(row["rule"])}
@@ -142,6 +147,8 @@ class EventViews:
                 raise NotFound(id=id_)
             facts = await store.rows(connection, "incident_facts", id=row["id"])
             log = await store.rows(connection, "incident_timeline", id=row["id"])
+            log = await named(connection, log, "actor")
+            (row,) = await named(connection, [row], "acknowledged_by")
         evidence = [{name: value for name, value in fact.items() if value is not None} for fact in facts]
         return {**self.incident_shown(row), "evidence": evidence, "timeline": log}
 
@@ -153,6 +160,7 @@ class EventViews:
             found = await store.rows(
                 connection, "snapshot_incidents", since=to_datetime(now_us - since_us), limit=limit
             )
+            found = await named(connection, found, "acknowledged_by")
         return [self.incident_shown(row) for row in found]
 
     def incident_shown(self, row: Row) -> dict[str, Any]:
@@ -175,9 +183,10 @@ class EventViews:
     ) -> list[Row]:
         at, id_ = cursor or (None, None)
         async with self.database.transaction() as connection:
-            return await store.rows(
+            found = await store.rows(
                 connection, query, **filters.params(), **more, limit=limit + 1, before_at=at, before_id=id_
             )
+            return await named(connection, found, "acknowledged_by")
 
     def _both(self, key: str) -> dict[str, str]:
         return {language: self.texts(key, language) for language in LANGUAGES}

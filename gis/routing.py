@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 
 import numpy as np
@@ -56,16 +58,19 @@ _Stops = tuple[Ints, Floats, Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weighted:
-    """The road graph under some closures: seconds of each arc, and the matrix of the fastest arcs."""
+    """The road graph under some closures: seconds of each arc, the matrix of the fastest arcs, the closed roads."""
 
     seconds: Floats
     graph: csr_matrix
+    closed: frozenset[int] = frozenset()
 
 
 class Router:
     """Fastest ways on `Roads`. Closures and slowed streets are arguments of each question, not state.
 
     A closed road lets nobody through; a way may still begin or end on it, since that is where a crew is needed.
+    Where the roads around are closed as well, the way leads to the edge of the closure, and the rest of it is
+    counted as driven over closed roads, in either direction, since nobody else drives there.
     """
 
     def __init__(self, roads: Roads) -> None:
@@ -100,8 +105,7 @@ class Router:
     def _where_one_can_stop(self) -> Ints:
         """Rows of roads with doors along them, in the part of the network from which one gets away again."""
         roads = self.roads
-        _, label = connected_components(self._open.graph, directed=True, connection="strong")
-        main = label == np.argmax(np.bincount(label))
+        main = _main(self._open.graph)
         access = np.array(
             [klass not in NO_ACCESS and not klass.endswith("_link") for klass in roads.klass], bool
         )
@@ -109,11 +113,11 @@ class Router:
         chosen = inside & access & ~roads.tunnel
         return np.flatnonzero(chosen if chosen.any() else roads.driven).astype(np.int32)
 
-    def _weighted(self, seconds: Floats) -> _Weighted:
+    def _weighted(self, seconds: Floats, closed: frozenset[int] = frozenset()) -> _Weighted:
         nodes = len(self.roads.node_xy)
         fastest = np.minimum.reduceat(seconds, self._group)
         graph = csr_matrix((fastest, self._head[self._group], self._starts), shape=(nodes, nodes))
-        return _Weighted(seconds, graph)
+        return _Weighted(seconds, graph, closed)
 
     def weighted(self, closed: Collection[str] = (), slower: Mapping[str, float] | None = None) -> _Weighted:
         """The graph with roads closed, and others slowed by a factor: 3.0 takes three times as long."""
@@ -122,8 +126,9 @@ class Router:
         factor = np.ones(len(self.roads))
         for road, times in (slower or {}).items():
             factor[self._edge(road)] = times
-        factor[[self._edge(road) for road in closed]] = np.inf
-        return self._weighted(self._arc_seconds * factor[self._arc])
+        rows = frozenset(self._edge(road) for road in closed)
+        factor[list(rows)] = np.inf
+        return self._weighted(self._arc_seconds * factor[self._arc], rows)
 
     def _edge(self, road: str) -> int:
         try:
@@ -141,7 +146,7 @@ class Router:
         straight = self._along_one_road(a, b)
         if straight is not None:
             return self._told(straight, a, [], b, weighted)
-        out, into = self._departures(a), self._arrivals(b)
+        out, into = self._departures(a, weighted), self._arrivals(b, weighted)
         origin = len(self.roads.node_xy)
         graph = _with_origin(weighted.graph, out)
         straight_m = float(np.hypot(start[0] - end[0], start[1] - end[1]))
@@ -163,8 +168,8 @@ class Router:
     ) -> Floats:
         """Travel time from each of many places to one, by a single search backwards; infinite without a way."""
         target = self._stop(end)
-        backwards = self.weighted(closed, slower).graph.T.tocsr()
-        return self._times(backwards, target, self._arrivals(target), self._snap(starts), leaving=True)
+        weighted = self.weighted(closed, slower)
+        return self._times(weighted, target, self._snap(starts), leaving=True)
 
     def seconds_from(
         self,
@@ -175,8 +180,7 @@ class Router:
     ) -> Floats:
         """Travel time from one place to each of many, by a single search; infinite without a way."""
         origin = self._stop(start)
-        graph = self.weighted(closed, slower).graph
-        return self._times(graph, origin, self._departures(origin), self._snap(ends), leaving=False)
+        return self._times(self.weighted(closed, slower), origin, self._snap(ends), leaving=False)
 
     def seconds_among(self, starts: Sequence[XY], ends: Sequence[XY]) -> Floats:
         """Travel times on open roads from each of many places to each of many, (len(starts), len(ends))."""
@@ -184,19 +188,13 @@ class Router:
         rows = []
         for start in starts:
             origin = self._stop(start)
-            rows.append(self._times(self._open.graph, origin, self._departures(origin), there, leaving=False))
+            rows.append(self._times(self._open, origin, there, leaving=False))
         return np.array(rows).reshape(len(starts), len(ends))
 
-    def _times(
-        self,
-        graph: csr_matrix,
-        one: _Stop,
-        doors: list[tuple[int, float]],
-        many: _Stops,
-        *,
-        leaving: bool,
-    ) -> Floats:
-        """Seconds between one stop (with its ways in or out) and many places that are left or arrived at."""
+    def _times(self, weighted: _Weighted, one: _Stop, many: _Stops, *, leaving: bool) -> Floats:
+        """Seconds between one stop and many places that are left or arrived at."""
+        graph = weighted.graph.T.tocsr() if leaving else weighted.graph
+        doors = self._arrivals(one, weighted) if leaving else self._departures(one, weighted)
         cost = dijkstra(_with_origin(graph, doors), indices=len(self.roads.node_xy))
         edge, share, aside = many
         way, whole = self.roads.oneway[edge], self._seconds[edge]
@@ -204,6 +202,9 @@ class Router:
         to_tail = np.where(way <= 0, share * whole if leaving else (1 - share) * whole, np.inf)
         first, last = (self.roads.head, self.roads.tail) if leaving else (self.roads.tail, self.roads.head)
         found = np.minimum(cost[first[edge]] + to_head, cost[last[edge]] + to_tail)
+        for row in np.flatnonzero(np.isin(edge, list(weighted.closed))).tolist():
+            stop = _Stop(int(edge[row]), float(share[row]), float(aside[row]))
+            found[row] = min(cost[node] + s for node, s in self._edge_of_closure(stop, weighted))
         for row in np.flatnonzero(edge == one.edge).tolist():
             stop = _Stop(int(edge[row]), float(share[row]), float(aside[row]))
             direct = self._along_one_road(*((stop, one) if leaving else (one, stop)))
@@ -230,19 +231,43 @@ class Router:
         aside = shapely.distance(self._shapes[rows], spots)
         return self._beside[rows], share, aside
 
-    def _departures(self, stop: _Stop) -> list[tuple[int, float]]:
+    def _departures(self, stop: _Stop, weighted: _Weighted) -> list[tuple[int, float]]:
         """(node, seconds) of the ends of the stop's road that one may drive to."""
+        if stop.edge in weighted.closed:
+            return self._edge_of_closure(stop, weighted)
         tail, head = int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])
         whole, way = float(self._seconds[stop.edge]), int(self.roads.oneway[stop.edge])
         ends = [(head, (1 - stop.share) * whole)] if way >= 0 else []
         return [*ends, (tail, stop.share * whole)] if way <= 0 else ends
 
-    def _arrivals(self, stop: _Stop) -> list[tuple[int, float]]:
+    def _arrivals(self, stop: _Stop, weighted: _Weighted) -> list[tuple[int, float]]:
         """(node, seconds) of the ends of the stop's road from which one may drive to it."""
+        if stop.edge in weighted.closed:
+            return self._edge_of_closure(stop, weighted)
         tail, head = int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])
         whole, way = float(self._seconds[stop.edge]), int(self.roads.oneway[stop.edge])
         ends = [(tail, stop.share * whole)] if way >= 0 else []
         return [*ends, (head, (1 - stop.share) * whole)] if way <= 0 else ends
+
+    def _edge_of_closure(self, stop: _Stop, weighted: _Weighted) -> list[tuple[int, float]]:
+        """(node, seconds) of the junctions around a stop on a closed road, out to where the open network begins."""
+        beside: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for row in weighted.closed:
+            tail, head = int(self.roads.tail[row]), int(self.roads.head[row])
+            seconds = float(self._seconds[row]) + JUNCTION_S
+            beside[tail].append((head, seconds))
+            beside[head].append((tail, seconds))
+        outside, whole = _main(weighted.graph), float(self._seconds[stop.edge])
+        ends = int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])
+        queue = sorted([(stop.share * whole, ends[0]), ((1 - stop.share) * whole, ends[1])])
+        found: dict[int, float] = {}
+        while queue:
+            seconds, node = heappop(queue)
+            if node not in found:
+                found[node] = seconds
+                for other, more in () if outside[node] else beside[node]:
+                    heappush(queue, (seconds + more, other))
+        return list(found.items())
 
     def _along_one_road(self, a: _Stop, b: _Stop) -> float | None:
         """Seconds from a to b without passing a junction; None where that is not possible."""
@@ -259,25 +284,44 @@ class Router:
         return int(self._arc[rows[np.argmin(weighted.seconds[rows])]]), tail
 
     def _told(self, seconds: float, a: _Stop, nodes: list[int], b: _Stop, weighted: _Weighted) -> Route:
-        """The route by its junctions; without any it stays on one road."""
+        """The route by its junctions; without any it stays on one road. Its line ends at the edge of a closure."""
         lines, length = self.roads.lines, self.roads.lines.length_m
         steps = [self._fastest(weighted, x, y) for x, y in pairwise(nodes)]
-        begin, end = a.share * float(length[a.edge]), b.share * float(length[b.edge])
         if nodes:
-            first = lines.part(a.edge, begin, self._end_at(a.edge, nodes[0]))
-            last = lines.part(b.edge, self._end_at(b.edge, nodes[-1]), end)
+            first, last = self._leg(a, nodes[0]), self._leg(b, nodes[-1])[::-1]
             middle = [lines[e] if self.roads.tail[e] == tail else lines[e][::-1] for e, tail in steps]
             line = np.vstack([first, *middle, last])
         else:
-            line = lines.part(a.edge, begin, end)
-        edges = [a.edge, *(edge for edge, _ in steps), b.edge]
+            line = lines.part(a.edge, a.share * float(length[a.edge]), b.share * float(length[b.edge]))
+        edges = [edge for edge, _ in steps]
+        edges = [*self._entered(a, nodes[:1]), *edges, *self._entered(b, nodes[-1:])]
         names = [self.roads.id[edge] for row, edge in enumerate(edges) if row == 0 or edge != edges[row - 1]]
         metres = float(np.hypot(*np.diff(line, axis=0).T).sum())
         return Route(seconds + (a.aside_m + b.aside_m) / WALK_MPS, metres, tuple(names), line)
 
-    def _end_at(self, edge: int, node: int) -> float:
-        """Metres from a road's begin to its end at a junction."""
-        return float(self.roads.lines.length_m[edge]) if self.roads.head[edge] == node else 0.0
+    def _entered(self, stop: _Stop, door: list[int]) -> list[int]:
+        """The stop's road, unless the way begins or ends (at `door`) before it, at the edge of a closure."""
+        ends = {int(self.roads.tail[stop.edge]), int(self.roads.head[stop.edge])}
+        return [stop.edge] if ends.issuperset(door) else []
+
+    def _leg(self, stop: _Stop, node: int) -> Floats:
+        """The line from a stop to an end of its road; only the junction itself where that is no end of it."""
+        ends = {int(self.roads.tail[stop.edge]): 0.0, int(self.roads.head[stop.edge]): 1.0}
+        if node not in ends:
+            junction: Floats = self.roads.node_xy[[node]]
+            return junction
+        whole = float(self.roads.lines.length_m[stop.edge])
+        return self.roads.lines.part(stop.edge, stop.share * whole, ends[node] * whole)
+
+
+def _main(graph: csr_matrix) -> NDArray[np.bool_]:
+    """The junctions of the largest part of the network in which one gets from everywhere to everywhere."""
+    passable = np.isfinite(graph.data)
+    tail = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))[passable]
+    driven = csr_matrix((graph.data[passable], (tail, graph.indices[passable])), shape=graph.shape)
+    _, label = connected_components(driven, directed=True, connection="strong")
+    found: NDArray[np.bool_] = label == np.argmax(np.bincount(label))
+    return found
 
 
 def _with_origin(graph: csr_matrix, doors: list[tuple[int, float]]) -> csr_matrix:

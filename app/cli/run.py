@@ -42,12 +42,13 @@ def run(config: Path, role: str | None, run_id: str, parent: int | None, scene_r
 def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
     """Everything in the order in which it must stand, then watch over it."""
     check_ports(settings)
+    command = [sys.executable, "-m", "app", "--config", str(config), "run", "--role"]
+    preparing = begin_prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])])
     server = place.embedded(settings)
-    if server is not None:
-        server.start()
     try:
-        command = [sys.executable, "-m", "app", "--config", str(config), "run", "--role"]
-        run_id, links = prepare([*command, "prepare", *(["--scene-restart"] if scene_restart else [])])
+        if server is not None:
+            server.start()
+        run_id, links = prepared(preparing)
         names = ["worker", "web"] + (["sim"] if settings.scene != "off" else [])
         roles = [Role(name, [*command, name, "--run-id", run_id]) for name in names]
         announce(settings, links)
@@ -57,12 +58,17 @@ def main_job(config: Path, settings: Settings, *, scene_restart: bool) -> None:
             server.stop()
 
 
-def prepare(command: list[str]) -> tuple[str, dict[str, str]]:
-    """Schema, credentials, scene and history, in a child of its own; the run's id and links. Its failure is ours."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    answer = json.loads(done.stdout)
+def begin_prepare(command: list[str]) -> subprocess.Popen[str]:
+    """Schema, credentials, scene and history, in a child that reads all declarations while PostgreSQL starts."""
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def prepared(child: subprocess.Popen[str]) -> tuple[str, dict[str, str]]:
+    """Tell the child that the database stands; the run's id and its links. Its failure is ours."""
+    told, _ = child.communicate("go\n")
+    if child.returncode:
+        sys.exit(child.returncode)
+    answer = json.loads(told)
     return answer["run"], answer["links"]
 
 

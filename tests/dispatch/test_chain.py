@@ -8,6 +8,11 @@ import pytest
 
 from core.errors import NotAllowed, SensorsDisagree, WrongState
 from dispatch import store, views
+from dispatch.desk import Desk
+from dispatch.travel import Roads
+from gis.city import sample_city
+from simulators.crews import crews
+from simulators.sample import places_of
 from tests.dispatch.world import BURST, LEADER, World, crew_actor, crew_row
 
 NEAR = crew_row("near", lon=121.492)
@@ -59,6 +64,34 @@ async def test_a_confirmed_burst_becomes_a_dispatched_case_with_the_nearest_capa
     assert [line["action"] for line in case["log"]] == ["report", "verify", "register", "dispatch"]
     assert {why["key"] for why in order["why"]} >= {"dispatch.why.skills", "dispatch.why.travel_estimated"}
     assert await city.cases_told(BURST.id) == [case["id"]]
+
+
+async def test_the_flooded_underpass_of_the_scene_gets_the_nearest_pump_crew_at_its_edge(city: World) -> None:
+    town = sample_city(1)
+    scene = places_of(town)
+    place = scene.underpasses[0]
+    await city.crews(*crews(scene.depots, scene.burst))
+    city.desk = Desk(city.database.dsn, replace(city.actions, travel=Roads(lambda: town)), city.clock)
+    flood = replace(
+        BURST, type="underpass_flood", domain="flood", plan="underpass_flood", code="event/0506",
+        lead="drainage_company", lon=place.lon, lat=place.lat, points=(("D1", "depth"),),
+    )  # fmt: skip
+    await city.news(flood)
+    await city.tick()
+    (order,) = (await only_case(city))["orders"]
+    able = {row["id"]: row for row in crews(scene.depots, scene.burst) if "pump_truck" in row["equipment"]}
+    times = Roads(lambda: town).seconds(
+        [(row["depot_lon"], row["depot_lat"]) for row in able.values()], (place.lon, place.lat)
+    )
+    own = {
+        id_: seconds or 0.0
+        for (id_, row), seconds in zip(able.items(), times, strict=True)
+        if row["department"] == "drainage_company"
+    }
+    assert order["state"] == "sent"
+    assert order["crew"] == min(own, key=own.__getitem__)
+    assert order["travel_s"] == pytest.approx(own[order["crew"]], abs=120)
+    assert "dispatch.why.travel" in {why["key"] for why in order["why"]}
 
 
 async def test_the_crew_finds_the_order_in_its_inbox_once(city: World) -> None:

@@ -120,6 +120,23 @@ async def test_who_verifies_is_refused_with_the_same_objections_unless_a_reason_
     assert (done["state"], done["overruled"]) == ("closed", "both are dug up")
 
 
+async def test_who_closes_by_force_closes_and_the_log_keeps_what_the_sensors_said_against_it(
+    http: httpx.AsyncClient, city: World
+) -> None:
+    case, order = await on_site(http, city)
+    city.clock.advance(300)
+    await quiet(city)
+    await act(http, order, "user-near", "finish")
+    city.clock.advance(300)
+    await leak(city)
+    assert (await act(http, case, "zhao", "force_close", reason="the main is out of use")).status_code == 200
+    done = (await http.get(f"/api/v1/{case}", headers=as_("li"))).json()
+    last = next(line for line in done["log"] if line["action"] == "force_close")
+    assert (done["state"], done["forced"], last["reason"]) == ("closed", True, "the main is out of use")
+    kept = [(each["device"], each["value"], each["unit"]) for each in last["detail"]["objections"]]
+    assert kept == [("P1", 0.12, "MPa"), ("P2", 0.12, "MPa")]
+
+
 @pytest.mark.parametrize("plan", ["water_burst", ""])
 async def test_nothing_closes_over_a_standing_alert_that_no_condition_judges(
     http: httpx.AsyncClient, city: World, plan: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from dispatch.crews import Crew
 from dispatch.recommend import Need, Way
 from dispatch.travel import Blocked, Roads, StraightLine
 from gis.city import City, sample_city
+from gis.routing import XY
+from simulators.sample import places_of
 from tests.dispatch.world import BUND, START
 
 PLAIN = Crew(
@@ -211,6 +214,43 @@ def test_a_flood_on_the_way_makes_crews_drive_around_it(town: City) -> None:
     assert dry[2] is not None
     assert wet[2] is None or wet[2] > dry[2] + 0.1
     assert roads.seconds([], target) == []
+
+
+def test_a_flooded_underpass_is_reached_at_its_edge_from_both_sides(town: City) -> None:
+    roads = Roads(lambda: town)
+    for underpass in town.of_kind("underpass"):
+        lon, lat = flood = town.lonlat(underpass.id)
+        blocked = [Blocked(lon, lat, 60.0)]
+        crews = [(lon + 0.004, lat + 0.003), (lon - 0.02, lat + 0.01)]
+        for dry, wet in zip(roads.seconds(crews, flood), roads.seconds(crews, flood, blocked), strict=True):
+            assert dry is not None
+            assert wet == pytest.approx(dry, abs=240), "about as long as on a dry day"
+        start, end = (tuple(xy) for xy in town.plane.points(np.array([crews[1], flood])))
+        way = town.router.route(start, end, roads.closed(blocked))
+        assert way is not None
+        assert not roads.closed(blocked) & set(way.edges[:-1]), "the way ends where the water begins"
+
+
+def test_a_flooded_underpass_is_driven_around_by_who_has_to_get_past_it(town: City) -> None:
+    flood = town.lonlat(places_of(town).underpasses[0].asset)
+    closed = Roads(lambda: town).closed([Blocked(*flood, 60.0)])
+    past = 0
+    for start, end in _across(town, flood):
+        through, around = town.router.route(start, end), town.router.route(start, end, closed)
+        assert through is not None
+        assert around is not None
+        assert not closed & set(around.edges)
+        if closed & set(through.edges):
+            assert around.seconds > through.seconds
+            past += 1
+    assert past, "some of these ways led through it"
+
+
+def _across(town: City, place: tuple[float, float]) -> list[tuple[XY, XY]]:
+    """Pairs of places, in metres, that lie 400 m on either side of a place."""
+    ((x, y),) = town.plane.points(np.array([place]))
+    arms = [(400.0 * math.cos(turn), 400.0 * math.sin(turn)) for turn in np.linspace(0, math.pi, 8)]
+    return [((x + east, y + north), (x - east, y - north)) for east, north in arms]
 
 
 def test_without_roads_the_way_is_an_estimate_that_says_so() -> None:

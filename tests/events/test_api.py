@@ -109,6 +109,20 @@ async def test_an_alert_is_acknowledged_and_its_log_says_by_whom(http: httpx.Asy
     ]  # fmt: skip
 
 
+async def test_people_are_shown_by_name_and_kept_by_id(city: City, http: httpx.AsyncClient) -> None:
+    async with city.database.transaction() as connection:
+        await connection.execute(
+            b"INSERT INTO users (id, name, password, roles, created_at) VALUES ('u1', %s, '', '{}', now())",
+            ["林静"],
+        )
+    alert = (await http.get("/alerts")).json()["items"][0]
+    await http.post(f"/alerts/{alert['id']}/actions", json={"action": "acknowledge"})
+    whole = (await http.get(f"/alerts/{alert['id']}")).json()
+    assert (whole["acknowledged_by"], whole["acknowledged_by_name"]) == ("u1", "林静")
+    assert [line["actor_name"] for line in whole["timeline"]] == ["system:engine", "林静"]
+    assert (await http.get("/alerts")).json()["items"][0]["acknowledged_by_name"] == "林静"
+
+
 async def test_an_alert_is_put_on_the_shelf_until_a_time_and_taken_back(http: httpx.AsyncClient) -> None:
     alert = (await http.get("/alerts")).json()["items"][0]
     path = f"/alerts/{alert['id']}/actions"

@@ -72,6 +72,44 @@ def test_one_can_still_get_onto_a_closed_road_where_help_is_needed() -> None:
     assert found.edges[-1] == "R-2-0"
 
 
+def street() -> Router:
+    """One street of four steps from west to east, and a loop around its middle two, far longer."""
+    return Router(roads.build([
+        way(1, (0, 0), (1, 0)), way(2, (1, 0), (2, 0)), way(3, (2, 0), (3, 0)), way(4, (3, 0), (4, 0)),
+        way(5, (1, 0), (1, 9), (3, 9), (3, 0)), way(6, (2, 0), (2, 1)),
+    ], PLANE))  # fmt: skip
+
+
+SUNK = ["R-2-0", "R-3-0", "R-6-0"]
+
+
+def test_a_place_amid_closed_roads_is_approached_to_the_edge_of_the_closure() -> None:
+    found = street().route(at(0.2, 0), at(2, 0.9), closed=SUNK)
+    assert found is not None
+    assert found.edges == ("R-1-0",)
+    assert found.line[-1] == pytest.approx(at(1, 0), abs=0.1), "nobody is led into the water"
+    (seconds,) = street().seconds_to(at(2, 0.9), [at(0.2, 0)], SUNK)
+    assert seconds == pytest.approx(found.seconds)
+
+
+def test_who_stands_amid_closed_roads_gets_out() -> None:
+    inside, away = at(2, 0.9), at(3.8, 0)
+    assert street().seconds_to(away, [inside], SUNK) == pytest.approx(
+        street().seconds_from(inside, [away], SUNK)
+    )
+    out = street().route(inside, away, closed=SUNK)
+    assert out is not None
+    assert out.line[0] == pytest.approx(at(3, 0), abs=0.1)
+
+
+def test_nobody_takes_the_closed_roads_of_a_place_as_a_way_through() -> None:
+    router = street()
+    around = router.route(at(0.2, 0), at(3.8, 0), closed=SUNK)
+    assert around is not None
+    assert "R-5-0" in around.edges
+    assert router.seconds_to(at(3.8, 0), [at(0.2, 0)], SUNK) == pytest.approx([around.seconds])
+
+
 def test_without_any_way_there_is_no_route() -> None:
     apart = Router(roads.build([
         way(1, (0, 0), (0, 1)), way(2, (0, 1), (0, 2)), way(3, (0, 2), (1, 2), oneway=1), way(4, (1, 2), (1, 0)),

@@ -117,7 +117,7 @@ function head(thing, incident, desk) {
       <span class="chip">${t("console.priority", { n: thing.priority })}</span>
       <span class="chip">${t(`incident.grade.${thing.grade || "none"}`)}</span>
       <span class="chip">${thing.sure ? t("console.sure") : t("console.unsure")}</span>
-      ${thing.acknowledged_by && html`<span class="chip">${t("wall.acked_by", { name: thing.acknowledged_by })} ${hourMinute(Date.parse(thing.acknowledged_at))}</span>`}
+      ${thing.acknowledged_by && html`<span class="chip">${t("wall.acked_by", { name: thing.acknowledged_by_name || thing.acknowledged_by })} ${hourMinute(Date.parse(thing.acknowledged_at))}</span>`}
     </p>
     <div class="actions" role="toolbar" aria-label=${t("console.actions")}>
       ${can.filter((action) => FIRST.includes(action)).map((action) => html`<button key=${action} class=${action === primary ? "primary" : ""} title=${key(action)} onClick=${() => desk.act("incident", incident, action)}>${t(`incident.action.${action}`)}${key(action) && html`<kbd>${key(action)}</kbd>`}</button>`)}
@@ -236,9 +236,9 @@ function timeline({ timeline: lines }) {
     <ol class="timeline">${[...lines].reverse().map((line) => {
       const ms = Date.parse(line.at);
       const said = line.fields?.reason ?? line.fields?.text ?? "";
-      return html`<li><time class="n" datetime=${line.at} title=${date(ms)}>${clock(ms)}</time><span>${words("incident.action", line.action)}${said && html` <q>${said}</q>`}</span><small>${who(line.actor)}</small></li>`;
+      return html`<li><time class="n" datetime=${line.at} title=${date(ms)}>${clock(ms)}</time><span>${words("incident.action", line.action)}${said && html` <q>${said}</q>`}</span><small>${who(line)}</small></li>`;
     })}</ol>
   </section>`;
 }
 
-const who = (actor) => (actor.startsWith("system:") ? t("console.system") : actor);
+const who = ({ actor, actor_name }) => (actor.startsWith("system:") ? t("console.system") : actor_name || actor);

@@ -54,7 +54,7 @@ function incidentRow(incident, nowMs, connected) {
     </div>
     <div class="when">
       <b class="n">${elapsed((nowMs - Date.parse(incident.opened_at)) / 1000)}</b>
-      <p>${waiting ? t("wall.unacked") : incident.acknowledged_by && incident.state === "open" ? t("wall.acked_by", { name: incident.acknowledged_by }) : t(`incident_state.${incident.state}`)}</p>
+      <p>${waiting ? t("wall.unacked") : incident.acknowledged_by && incident.state === "open" ? t("wall.acked_by", { name: incident.acknowledged_by_name || incident.acknowledged_by }) : t(`incident_state.${incident.state}`)}</p>
     </div>
   </div>`;
 }

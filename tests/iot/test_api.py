@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from app.keeper import Keeper
 from core import text
 from core.access import Policy
 from core.actor import Actor
@@ -24,7 +25,6 @@ from iot.latest import Latest
 from iot.partitions import ReadingsTable
 from iot.readings import Logged, Mark, Store
 from iot.registry import Registry
-from iot.registry_feed import RegistryFeed
 from tests.conftest import ROOT
 from tests.iot.sample import NOW_US, catalogue, stored_registry
 
@@ -62,8 +62,11 @@ async def registry(database: Database) -> Registry:
 
 
 @pytest.fixture
-async def feed(database: Database, registry: Registry) -> RegistryFeed:
-    return RegistryFeed(database, catalogue(), registry)
+async def keeper(database: Database, registry: Registry) -> Keeper:
+    del registry  # stored; the keeper loads its own
+    found = Keeper(database, catalogue())
+    await found.start()
+    return found
 
 
 @pytest.fixture
@@ -91,11 +94,11 @@ async def aggregates(dsn: str, registry: Registry) -> Aggregates:
 
 @pytest.fixture
 async def client(
-    database: Database, feed: RegistryFeed, aggregates: Aggregates
+    database: Database, keeper: Keeper, aggregates: Aggregates
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = serve(database)
     app.include_router(
-        api.router(api.Sources(lambda: feed.registry, lambda: aggregates.latest, "Asia/Shanghai"))
+        api.router(api.Sources(lambda: keeper.registry, lambda: aggregates.latest, "Asia/Shanghai"))
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as opened:
         yield opened
@@ -134,11 +137,10 @@ async def test_a_device_tells_its_channels(client: httpx.AsyncClient) -> None:
     assert (await client.get("/devices/nobody")).status_code == 404
 
 
-async def test_a_new_device_is_known_without_a_restart(client: httpx.AsyncClient, feed: RegistryFeed) -> None:
-    running = asyncio.create_task(feed.run())
+async def test_a_new_device_is_known_without_a_restart(client: httpx.AsyncClient, keeper: Keeper) -> None:
+    running = asyncio.create_task(keeper.follow_registry())
     changed = asyncio.Event()
-    await asyncio.sleep(0.1)
-    feed.when_changed(lambda registry: changed.set() if "new" in registry.devices else None)
+    keeper.changed.append(lambda registry: changed.set() if "new" in registry.devices else None)
     assert (await client.put("/devices/new", json=device())).status_code == 200
     await asyncio.wait_for(changed.wait(), 5)
     assert (await client.get("/devices/new")).json()["lon"] == 121.4
@@ -167,16 +169,14 @@ async def test_a_wrong_device_is_refused_by_field(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_many_devices_are_put_together_or_not_at_all(
-    client: httpx.AsyncClient, feed: RegistryFeed
-) -> None:
+async def test_many_devices_are_put_together_or_not_at_all(client: httpx.AsyncClient, keeper: Keeper) -> None:
     rows = [device(id=f"n{n}") for n in range(5)]
     assert (await client.put("/devices", json=[*rows, device(id="bad", kind="spaceship")])).status_code == 422
-    await feed.reload()
-    assert "n0" not in feed.registry.devices
+    await keeper.start()
+    assert (await client.get("/devices/n0")).status_code == 404
     assert (await client.put("/devices", json=rows)).json() == {"count": 5}
-    await feed.reload()
-    assert "n4" in feed.registry.devices
+    await keeper.start()
+    assert (await client.get("/devices/n4")).status_code == 200
 
 
 async def test_readings_come_raw_in_buckets_and_as_csv(client: httpx.AsyncClient) -> None:

@@ -158,3 +158,7 @@ def test_a_span_has_its_unit(written: str, seconds: float) -> None:
 def test_a_span_without_a_unit_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="span of time"):
         span_s(written)
+
+
+def test_a_time_in_a_list_needs_no_quotes(tmp_path: Path) -> None:
+    assert read(tmp_path, "at: [12:30, 22:00:05]\n").data == {"at": ["12:30", "22:00:05"]}

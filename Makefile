@@ -19,7 +19,7 @@ test: setup-dev  ## run the tests (under 20 minutes on 2 cores)
 	@$(PY) -m pytest -q $(SPREAD)
 
 test-all: setup-dev  ## run the long tests too
-	@$(PY) -m pytest -q $(SPREAD) -m "long or not long"
+	@$(PY) -m pytest -q $(SPREAD) --hypothesis-profile search -m "long or not long"
 
 lint: setup-dev  ## formatting, lint, types, import contracts
 	@$(PY) -m ruff format --check .

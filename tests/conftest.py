@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -23,6 +24,10 @@ ROOMS = ("core", "iot", "gis", "ingest", "events", "dispatch", "dashboard", "sim
 #: What a long test may take that names no limit itself: one of a minute took three on a machine with a load of 10.
 LONG_S = 1200
 _numbers = itertools.count(1)
+# The default run tries the same examples every time; `make test-all` searches for new ones. Machines may be slow.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=500)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

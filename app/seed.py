@@ -19,7 +19,8 @@ from dispatch import store as dispatch_store
 from gis import sample
 from gis.city import sample_city
 from gis.store import Layer, seed_city
-from iot import registry_store
+from iot import log, registry_store
+from iot.aggregate import Aggregates
 from iot.partitions import ReadingsTable
 from iot.readings import Mark, Store
 from iot.registry import Registry
@@ -104,7 +105,18 @@ class Seed:
                 stored += len(done.logged.batch) if done.logged else 0
         finally:
             await store.close()
+        await self._roll_up(registry)
         return stored
+
+    async def _roll_up(self, registry: Registry) -> None:
+        """Hours of the history before anything runs: what is usual is learned from them at the first start."""
+        aggregates = Aggregates(registry)
+        async with await connect(self.database.dsn) as connection:
+            await aggregates.load(connection)
+            while group := await log.after(connection, aggregates.cursor):
+                for logged in group:
+                    aggregates.take(logged)
+                await aggregates.flush(connection)
 
 
 def batches(scene: Scene, registry: Registry, now_us: int) -> Iterator[Batch]:

@@ -7,12 +7,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from core.clock import Clock, to_datetime
-from core.db import Database
-from core.errors import Unavailable
+from core.db import AWAY, Database
 from core.metrics import Metrics
 from core.sql import Queries
 
@@ -44,6 +42,6 @@ class Heartbeat:
                     now=to_datetime(self.clock.now_us()),
                     detail=Jsonb({**self.detail(), "metrics": self.metrics.snapshot()}),
                 )  # fmt: skip
-            except (psycopg.Error, Unavailable):
+            except AWAY:
                 pass  # the database is away: the writer and the status page say so
             await asyncio.sleep(BEAT_S)

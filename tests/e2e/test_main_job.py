@@ -49,6 +49,12 @@ async def test_the_wall_shows_an_incident_with_its_explanation_within_ninety_sec
         await expect(page.locator("#stream .incident", has_text="爆管")).to_be_visible(timeout=90_000)
 
 
+def test_what_is_usual_is_known_from_the_first_start(product: Product) -> None:
+    days = {each["id"]: each["history_days"] for each in product.get("viewer", "/api/v1/vitals")["items"]}
+    measured = ("ws_pressure_min", "ws_supply_flow", "gas_worst_lel", "fl_depth_max", "fl_river_margin", "we_rain")
+    assert {key: days[key] for key in measured if days[key] < 7} == {}
+
+
 def test_a_reading_became_an_alert_an_incident_a_case_and_an_order(product: Product) -> None:
     def whole() -> bool:
         counts = product.get("operator", "/api/v1/status")["counts"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,10 @@ class Recent:
     quality: NDArray[np.uint16]
 
 
+#: Types of the columns of `Recent`.
+RECENT = (np.int32, np.int16, np.int64, np.float64, np.uint16)
+
+
 async def series(
     database: Database,
     point: tuple[int, int],
@@ -101,12 +105,9 @@ async def hours_of_many(
     end_us: int,
 ) -> Hours:
     """Hourly means of the points (devices[i], channels[i]), for usual bands and traces."""
-    rows = await _columns(
-        database, "hours_of_many", devices=devices.tolist(), channels=channels.tolist(),
-        begin=to_datetime(begin_us), end=to_datetime(end_us),
-    ) or ([],) * 7  # fmt: skip
     kinds = (np.int32, np.int16, np.int64, np.float64, np.float64, np.float64, np.int32)
-    return Hours(*(np.array(column, kind) for column, kind in zip(rows, kinds, strict=True)))
+    between = {"begin": to_datetime(begin_us), "end": to_datetime(end_us)}
+    return Hours(*await _of_many(database, "hours_of_many", devices, channels, kinds, **between))
 
 
 async def recent_of_many(
@@ -117,23 +118,28 @@ async def recent_of_many(
     end_us: int,
 ) -> Recent:
     """Raw readings of the points (devices[i], channels[i]), for traces and objections."""
-    rows = await _columns(
-        database, "recent_of_many", devices=devices.tolist(), channels=channels.tolist(),
-        begin=to_datetime(begin_us), end=to_datetime(end_us),
-    ) or ([],) * 5  # fmt: skip
-    kinds = (np.int32, np.int16, np.int64, np.float64, np.uint16)
-    return Recent(*(np.array(column, kind) for column, kind in zip(rows, kinds, strict=True)))
+    between = {"begin": to_datetime(begin_us), "end": to_datetime(end_us)}
+    return Recent(*await _of_many(database, "recent_of_many", devices, channels, RECENT, **between))
 
 
 async def latest_of_many(
     database: Database, devices: NDArray[np.int32], channels: NDArray[np.int16]
 ) -> Recent:
     """The newest stored reading of each of the points (devices[i], channels[i]), however old."""
-    rows = await _columns(
-        database, "latest_of_many", devices=devices.tolist(), channels=channels.tolist()
-    ) or ([],) * 5  # fmt: skip
-    kinds = (np.int32, np.int16, np.int64, np.float64, np.uint16)
-    return Recent(*(np.array(column, kind) for column, kind in zip(rows, kinds, strict=True)))
+    return Recent(*await _of_many(database, "latest_of_many", devices, channels, RECENT))
+
+
+async def _of_many(
+    database: Database,
+    query: str,
+    devices: NDArray[np.int32],
+    channels: NDArray[np.int16],
+    kinds: Sequence[type[np.generic]],
+    **more: object,
+) -> list[NDArray[Any]]:
+    """The columns of a query about many points, each of its kind; empty ones when there are no rows."""
+    rows = await _columns(database, query, devices=devices.tolist(), channels=channels.tolist(), **more)
+    return [np.array(column, kind) for column, kind in zip(rows or ([],) * len(kinds), kinds, strict=True)]
 
 
 async def _columns(database: Database, query: str, **params: object) -> Sequence[Sequence[object]]:

@@ -51,7 +51,14 @@ async def test_the_wall_shows_an_incident_with_its_explanation_within_ninety_sec
 
 def test_what_is_usual_is_known_from_the_first_start(product: Product) -> None:
     days = {each["id"]: each["history_days"] for each in product.get("viewer", "/api/v1/vitals")["items"]}
-    measured = ("ws_pressure_min", "ws_supply_flow", "gas_worst_lel", "fl_depth_max", "fl_river_margin", "we_rain")
+    measured = (
+        "ws_pressure_min",
+        "ws_supply_flow",
+        "gas_worst_lel",
+        "fl_depth_max",
+        "fl_river_margin",
+        "we_rain",
+    )
     assert {key: days[key] for key in measured if days[key] < 7} == {}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.declared import Declared
@@ -16,6 +16,7 @@ from core.db import AWAY, Database
 from core.log import logger
 from core.metrics import Metrics
 from core.settings import MqttSettings, Settings
+from ingest import twin_store
 from ingest.assemble import DECODERS, Assembler, Limits
 from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
 from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
@@ -26,8 +27,9 @@ from ingest.rights import GatewayRights
 from ingest.sparkplug import SparkplugHost, state
 from ingest.tap import TappedIntake
 from ingest.tcp import TcpServer
+from ingest.twin_store import Twins
 from iot import registry_store
-from iot.codecs.frame import Decoder
+from iot.codecs.frame import Decoder, Receipt
 from iot.codecs.plain import Mapper
 from iot.registry import Registry
 
@@ -51,8 +53,10 @@ class Doors(Listener, BrokerNews):
     servers: dict[str, TcpServer] = field(default_factory=dict, init=False)
     mappers: list[Mapper] = field(init=False)
     states: States = field(default_factory=States, init=False)
+    twins: Twins = field(init=False)
 
     def __post_init__(self) -> None:
+        self.twins = Twins(self.publish)
         mqtt = self.settings.mqtt
         self.mappers = mappers_of(self.settings)
         published = [mapper for mapper in self.mappers if mapper.topic]
@@ -115,6 +119,12 @@ class Doors(Listener, BrokerNews):
 
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         self.states.status(gateway, payload, at_us)
+
+    def twin(
+        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
+    ) -> None:
+        said = [each for payload in payloads for each in twin_store.read(gateway, payload, at_us, own=own)]
+        self.twins.reported(said, receipt)
 
     def turned_away(self, gateway: str, what: str) -> None:
         self.intake.turned_away(gateway, what)

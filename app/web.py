@@ -35,6 +35,7 @@ from ingest import http as telemetry
 from ingest.assemble import Assembled
 from ingest.intake import Intake
 from iot import api as iot_api
+from iot import care_api
 from iot.codecs.frame import Parcel
 
 
@@ -90,6 +91,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     )
     for router in (
         iot_api.router(sources),
+        care_api.router(sources),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gateways_api.router(
             gateways_api.Known(

@@ -246,10 +246,11 @@ class Worker(News):
         await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
 
     async def _gateways(self) -> None:
-        """Who is on line: durable within a second."""
+        """Who is on line and what devices say they are: durable within a second."""
         await gateways_store.all_gone(self.database, self.clock.now_us())
         while True:
             await self.doors.states.flush(self.database)
+            await self.doors.twins.exchange(self.database)
             await asyncio.sleep(1.0)
 
     async def _watch(self) -> None:

@@ -15,6 +15,7 @@ from app.doors import Assembling, decoders_of, mappers_of
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
 from app.screens import views_of
+from app.town import Town
 from app.worker import actions_of, limits_of, links_of
 from core.actor import Actor
 from core.clock import Clock
@@ -28,7 +29,6 @@ from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
 from gis import api as gis_api
-from gis.views import CityMap
 from ingest import gateways_api
 from ingest import http as telemetry
 from ingest.intake import Intake
@@ -45,7 +45,7 @@ class Parts:
     keeper: Keeper
     follower: Follower
     intake: Intake
-    city_map: CityMap
+    town: Town
     screens: Screens
 
 
@@ -99,16 +99,16 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
             telemetry.Desk(parts.intake, declared.texts),
         ),
         gis_api.router(
-            parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
+            parts.town.map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),
     ):
         app.include_router(router, prefix="/api/v1")
-    views = views_of(declared, parts.database)
+    views = views_of(declared, parts.database, parts.town.areas)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
     app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)
-    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.town.map.city)
     app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))
 
 

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from app.declared import Declared
 from app.doors import Assembling, decoders_of, lasting, mappers_of
 from app.keeper import Follower, Keeper
-from app.screens import screens_of
+from app.screens import screens_of, setup_of
+from app.town import Town, map_of
 from app.web import Parts, build
 from app.worker import limits_of
 from core.clock import Clock
@@ -24,9 +25,8 @@ from core.metrics import Metrics
 from core.role import Heartbeat
 from dashboard.device_layer import DeviceLayer
 from dashboard.screens import Screens
-from gis.city import sample_city
 from gis.hazard_store import HazardLayer
-from gis.views import CityMap, LiveLayer
+from gis.views import LiveLayer
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
@@ -56,16 +56,21 @@ class Web:
         await self.keeper.start()
         await self.follower.start()
         self.pipeline = self._pipeline()
-        self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
+        layers: dict[str, LiveLayer] = {"hazards": HazardLayer(self.database, self.clock)}
+        town = Town(map_of(self.declared.settings, self.database, self.clock, layers))
+        await town.renew()
+        self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry, town)
+        layers["devices"] = DeviceLayer(self.screens.points.table)
         self.keeper.changed.append(self.screens.use)
-        layers: dict[str, LiveLayer] = {
-            "devices": DeviceLayer(self.screens.points.table),
-            "hazards": HazardLayer(self.database, self.clock),
-        }
-        city_map = CityMap(sample_city, self.declared.settings.data / "tiles", layers, self.database)
+
+        async def renew() -> None:
+            await town.renew()
+            self.screens.setup = setup_of(self.declared, town)
+
+        self.keeper.imported.append(renew)
         return await build(
             Parts(
-                self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, city_map,
+                self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, town,
                 self.screens,
             )
         )  # fmt: skip

@@ -17,6 +17,7 @@ from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import world_of
 from app.screens import clerk_of
+from app.town import Town, map_of
 from core import changes
 from core.changes import Bell
 from core.clock import SECOND_US, Clock, to_datetime
@@ -36,8 +37,7 @@ from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
-from gis.city import City, sample_city
-from gis.views import CityMap
+from gis.ground import Ground
 from ingest import gateways_store
 from ingest.assemble import Limits
 from ingest.intake import BatchSize, Intake
@@ -84,7 +84,8 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        self.city = city = CityMap(sample_city, settings.data / "tiles")
+        self.town = Town(map_of(settings, self.database, clock))
+        city = self.town.map
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.hazards = HazardFeed(
             self.database, clock, lambda: self.keeper.registry, lambda: city.city, declared.model.types
@@ -100,9 +101,9 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
-        around = await asyncio.to_thread(lambda: world_of(self.city.city))
-        self.engine.use(self.declared.model, registry, around)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
+        await self._renew()
+        self.keeper.imported.append(self._renew)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, self.around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:
@@ -118,6 +119,12 @@ class Worker(News):
             await pipeline.store.close()
             self.spool.close()
             await self.database.close()
+
+    async def _renew(self) -> None:
+        """The city as it is now, for the engine and for dispatch."""
+        await self.town.renew()
+        self.around = await asyncio.to_thread(lambda: world_of(self.town.map.city))
+        self.engine.use(self.declared.model, self.keeper.registry, self.around)
 
     def _waiting_for_the_database(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What stands still while the database is away; nothing of it may take the ingest with it."""
@@ -200,7 +207,7 @@ class Worker(News):
     async def _vitals(self) -> None:
         """Vital signs, computed in this one place; after any loss of the database begun anew."""
         while True:
-            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry)
+            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry, self.town)
             try:
                 feed = await clerk.start()
                 self.feeds.append(feed)
@@ -261,7 +268,7 @@ class Worker(News):
 
 
 def actions_of(
-    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], City]
+    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], Ground]
 ) -> Actions:
     """The services of dispatch, as the worker's desk and the web's routes use them."""
     settings = declared.settings

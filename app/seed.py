@@ -95,7 +95,7 @@ class Seed:
         """Back-fill what the scene's devices said before now; the number of readings."""
         settings = self.declared.settings
         async with await connect(self.database.dsn) as connection:
-            table = ReadingsTable(settings.store.partition)
+            table = ReadingsTable(settings.store.partition, settings.city.timezone)
             await table.prepare(connection, settings.database.timescale)
         self.say("back-filling the history of the scene")
         registry = await registry_store.load(self.database, self.declared.catalogue)

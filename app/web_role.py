@@ -18,7 +18,7 @@ from app.town import Town, map_of
 from app.web import Parts, build
 from app.worker import limits_of
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, connect
 from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
@@ -55,7 +55,7 @@ class Web:
         await self.database.open()
         await self.keeper.start()
         await self.follower.start()
-        self.pipeline = self._pipeline()
+        self.pipeline = await self._pipeline()
         layers: dict[str, LiveLayer] = {"hazards": HazardLayer(self.database, self.clock)}
         town = Town(map_of(self.declared.settings, self.database, self.clock, layers))
         await town.renew()
@@ -102,11 +102,13 @@ class Web:
                 logger("app").warning("screens wait for the database", error=str(away.exceptions[0]).strip())
             await asyncio.sleep(1.0)
 
-    def _pipeline(self) -> Pipeline:
+    async def _pipeline(self) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
         settings = self.declared.settings
         assembling = Assembling(limits_of(self.declared), decoders_of(mappers_of(settings)))
-        table = ReadingsTable(settings.store.partition)
+        table = ReadingsTable(settings.store.partition, settings.city.timezone)
+        async with await connect(self.dsn) as connection:
+            await table.prepare(connection, settings.database.timescale)
         store = Store(self.dsn, table, self.run_id, "web")
         first = assembling(self.keeper.registry)
         pipeline = Pipeline(self.intake, store, first, self.spool, self.clock, self.metrics)

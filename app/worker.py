@@ -70,7 +70,7 @@ class Worker(News):
         self.bell = Bell(self.database)
         self.auth = Auth(self.database, clock, settings.web.session)
         self.keeper = Keeper(self.database, declared.catalogue)
-        self.table = ReadingsTable(settings.store.partition)
+        self.table = ReadingsTable(settings.store.partition, settings.city.timezone)
         self.feeds: list[BatchFeed] = []
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
         size = BatchSize(rows=settings.ingest.batch_rows)
@@ -233,6 +233,9 @@ class Worker(News):
                     before = to_datetime(now - round(settings.store.keep_batch_log * SECOND_US))
                     await connection.execute(readings.QUERIES["prune_batches"], {"before": before})
                     await self._forget(connection, now)
+                    kept = settings.store
+                    await self.table.roll_up(connection, now - round(kept.keep_readings * SECOND_US), now)
+                    await self.table.pack(connection, now - round(kept.compress_after * SECOND_US))
                 await changes.prune(self.database, self.clock)
             except AWAY:
                 self.log.warning("tidying waits for the database")

@@ -153,6 +153,7 @@ class IngestSettings(Declared):
 class StoreSettings(Declared):
     keep_readings: Span = 400 * 86_400.0
     partition: Span = 86_400.0
+    compress_after: Span = 7 * 86_400.0
     keep_batch_log: Span = 3600.0
     keep_dead_letters: Span = 90 * 86_400.0
 

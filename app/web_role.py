@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.declared import Declared
-from app.doors import Assembling, decoders_of, lasting, mappers_of
+from app.doors import Assembling, decoders_of, for_the_eye, lasting, mappers_of
 from app.keeper import Follower, Keeper
 from app.screens import screens_of, setup_of
 from app.town import Town, map_of
@@ -27,9 +27,10 @@ from dashboard.device_layer import DeviceLayer
 from dashboard.screens import Screens
 from gis.hazard_store import HazardLayer
 from gis.views import LiveLayer
-from ingest.intake import Intake
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
+from ingest.tap import TappedIntake
+from ingest.watch_store import Lookout
 from iot.partitions import ReadingsTable
 from iot.readings import Store
 
@@ -47,7 +48,7 @@ class Web:
         self.database = Database(dsn, settings.database.pool)
         self.keeper = Keeper(self.database, declared.catalogue)
         self.follower = Follower(dsn, self.keeper)
-        self.intake = Intake(settings.ingest.queue_readings)
+        self.intake = TappedIntake(settings.ingest.queue_readings)
         self.spool = Spool(settings.data / "spool" / "web", settings.ingest.spool_bytes)
 
     async def open(self) -> FastAPI:
@@ -86,6 +87,7 @@ class Web:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.pipeline.run())
                 tasks.create_task(lasting(self.keeper.follow_registry, "registry"))
+                tasks.create_task(lasting(self._watch, "watch"))
                 tasks.create_task(self.follower.follow())
                 tasks.create_task(self._heartbeat().beat_for_ever())
                 tasks.create_task(self._screens(self.screens))
@@ -101,6 +103,12 @@ class Web:
             except* (psycopg.OperationalError, Unavailable) as away:
                 logger("app").warning("screens wait for the database", error=str(away.exceptions[0]).strip())
             await asyncio.sleep(1.0)
+
+    async def _watch(self) -> None:
+        """What watched gateways post."""
+        eye = Assembling(limits_of(self.declared), for_the_eye(self.declared.settings, self.clock))
+        lookout = Lookout(self.intake, lambda: self.keeper.registry, eye, f"web {self.run_id}")
+        await lookout.run(self.database, self.clock)
 
     async def _pipeline(self) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""

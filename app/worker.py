@@ -13,7 +13,7 @@ import numpy as np
 
 from app.auth import Auth
 from app.declared import Declared
-from app.doors import Assembling, Doors, lasting, register_own
+from app.doors import Assembling, Doors, for_the_eye, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import world_of
 from app.screens import clerk_of
@@ -40,10 +40,12 @@ from events.hazard_feed import HazardFeed
 from gis.ground import Ground
 from ingest import gateways_store
 from ingest.assemble import Limits
-from ingest.intake import BatchSize, Intake
+from ingest.intake import BatchSize
 from ingest.mqtt import Message
 from ingest.pipeline import News, Pipeline
 from ingest.spool import Spool
+from ingest.tap import TappedIntake
+from ingest.watch_store import Lookout
 from iot import readings
 from iot.aggregate import Aggregates
 from iot.log import BatchFeed
@@ -74,7 +76,7 @@ class Worker(News):
         self.feeds: list[BatchFeed] = []
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
         size = BatchSize(rows=settings.ingest.batch_rows)
-        self.intake = Intake(settings.ingest.queue_readings, batch=size)
+        self.intake = TappedIntake(settings.ingest.queue_readings, batch=size)
         self.doors = Doors(settings, self.intake, clock, self.metrics, self._known)
         timing = Timing(
             round(settings.engine.snapshot_every * SECOND_US),
@@ -133,6 +135,7 @@ class Worker(News):
             ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),
+            ("watch", self._watch),
         ]  # fmt: skip
 
     # -- ingest --------------------------------------------------------------------------------------------
@@ -258,6 +261,12 @@ class Worker(News):
         while True:
             await self.doors.states.flush(self.database)
             await asyncio.sleep(1.0)
+
+    async def _watch(self) -> None:
+        """What watched gateways send, for the vendor page."""
+        eye = Assembling(limits_of(self.declared), for_the_eye(self.declared.settings, self.clock))
+        lookout = Lookout(self.intake, lambda: self.keeper.registry, eye, f"worker {self.run_id}")
+        await lookout.run(self.database, self.clock)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(

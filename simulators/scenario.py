@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from core import yamlfile
 from core.clock import to_us
@@ -69,10 +69,20 @@ class Demand(Lasting):
 
 
 class Rain(Lasting):
-    """Rain of the Chicago shape over the city, its peak at four tenths of its time."""
+    """Rain of the Chicago shape over the city, its peak at four tenths of its time.
+
+    How much: the intensity at the very peak, or how rarely so much falls by the city's storm formula.
+    """
 
     do: Literal["rain"]
-    peak_mm_h: Annotated[float, Field(gt=0, le=300)]
+    peak_mm_h: Annotated[float, Field(ge=0, le=600)] = 0.0
+    years: Annotated[float, Field(ge=0, le=1000)] = 0.0
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.peak_mm_h > 0) == (self.years > 0):
+            raise ValueError("needs either peak_mm_h or years")
+        return self
 
 
 class PowerLost(Lasting):
@@ -83,11 +93,18 @@ class PowerLost(Lasting):
 
 
 class Clog(Lasting):
-    """Inlets of the low points take only a share of what they should."""
+    """Inlets around the n-th underpass and around low points take only a share of what they should."""
 
     do: Literal["clog"]
     share: Annotated[float, Field(ge=0, le=1)]
-    points: Annotated[int, Field(ge=1)] = 3
+    points: Annotated[int, Field(ge=0)] = 3
+    underpass: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.points and not self.underpass:
+            raise ValueError("needs points or an underpass")
+        return self
 
 
 class Blockage(Lasting):

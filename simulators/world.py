@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clock import DAY_US, SECOND_US
+from gis.city import City
 from simulators import parts as parts_
 from simulators import scenario as acts
 from simulators import tape
@@ -57,9 +58,9 @@ class FactTold:
 
 
 class World:
-    """One run of one scenario. Close it when done: it holds an EPANET project."""
+    """One run of one scenario on the city of the scene. Close it when done: it holds engines' projects."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, *, seed: int | None = None) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, city: City, *, seed: int | None = None) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.begun_us = scenario.start_us(scene.zone)
@@ -77,7 +78,8 @@ class World:
         self._ended: set[int] = set()
         roads = [device.spot for device in self.devices if device.role == "road"]
         detectors = [device.id for device in self.devices if device.kind == "fire_detector"]
-        self.parts: list[Part] = parts_.of(scene.places, roads, detectors, self.seed)
+        hours = scenario.lasts / 3600
+        self.parts: list[Part] = parts_.of(scene.places, city, hours, roads, detectors, self.seed)
         gauged = [
             (device, say) for device in self.devices for say in device.says if isinstance(say.source, Gauge)
         ]
@@ -95,6 +97,9 @@ class World:
     def close(self) -> None:
         if self.mains is not None:
             self.mains.close()
+        for part in self.parts:
+            if isinstance(part, parts_.Roads):
+                part.close()
 
     @property
     def ends_us(self) -> int:

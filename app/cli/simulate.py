@@ -35,7 +35,8 @@ def scenario(config: Path, name: str, seed: int | None, out: Path) -> None:
 
     settings = reading.load(config)
     script = scripts.find(name)
-    world = World(Scene(places_of(sample_city(1)), settings.zone, speaks=dialects.CODES), script, seed=seed)
+    city = sample_city(1)
+    world = World(Scene(places_of(city), settings.zone, speaks=dialects.CODES), script, city, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     with record.Recorder(out / "frames.tape") as tape:
         while world.now_us < world.ends_us:

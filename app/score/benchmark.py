@@ -112,11 +112,13 @@ class Bench:
     # -- what can be scored ----------------------------------------------------------------------------------
 
     def scenario(self, key: str, seed: int | None) -> Figures:
-        """One scenario. `quiet-month` gives its own figure beside the common ones."""
+        """One scenario. `quiet-month` gives its own figure beside the common ones. Raises `Unknown`."""
         script = scenario.find(key)
-        done = scenarios.run(
-            script, self.scene, self.domains, self.city, seed=seed, tell=partial(self.tell, key)
-        )
+        tell = partial(self.tell, key)
+        try:
+            done = scenarios.run(script, self.scene, self.domains, self.city, seed=seed, tell=tell)
+        except ImportError as missing:
+            raise _needs_flood(key, missing) from None
         done.world.close()
         self.runs.append(done)
         found = scenarios.figures(done)
@@ -139,9 +141,7 @@ class Bench:
         try:
             from app.score import flood
         except ImportError as missing:
-            raise Unknown(
-                f"flood-csi needs the extra `flood` (pip install 'cityops[flood]'): {missing}"
-            ) from None
+            raise _needs_flood("flood-csi", missing) from None
         return flood.score(self.city, seeds, partial(self.tell, "flood-csi"))
 
     def battledim(self, seeds: range, network: Path | None) -> Figures:
@@ -163,6 +163,10 @@ class Bench:
                 "sf-fire needs --table: DataSF's calls for service as CSV; they do not ship with this"
             )
         return sf_replay.score(table, self.domains, partial(self.tell, "sf-fire"))
+
+
+def _needs_flood(name: str, missing: ImportError) -> Unknown:
+    return Unknown(f"{name} needs the extra `flood` (pip install 'cityops[flood]'): {missing}")
 
 
 def peers(name: str, rate: int) -> dict[str, float]:

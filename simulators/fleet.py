@@ -19,6 +19,7 @@ from core.clock import DAY_US
 from iot.codecs import senml
 from simulators import streams
 from simulators.dialects import Speaker
+from simulators.scada import EdgeNode
 from simulators.streams import Floats, Rows
 from simulators.tape import Tape
 
@@ -153,15 +154,17 @@ def packs(
     samples: Iterable[Sample],
     gateway_of: Mapping[str, str],
     speakers: Mapping[str, Speaker] = MappingProxyType({}),
+    nodes: Mapping[str, EdgeNode] = MappingProxyType({}),
 ) -> list[Wire]:
-    """SenML packs of every gateway that has something to say, oldest reading first; then who speaks a field protocol.
+    """SenML packs of every gateway that has something to say, oldest reading first; then who speaks otherwise.
 
-    A frame of a field protocol has the protocol as its gateway and `protocol/station` as its topic.
+    A frame of a field protocol has the protocol as its gateway and `protocol/station` as its topic. What an edge node
+    says is not yet in its sequence.
     """
     by_gateway: dict[str, list[Sample]] = defaultdict(list)
     by_device: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        if sample.device in speakers:
+        if sample.device in speakers or gateway_of[sample.device] in nodes:
             by_device[sample.device].append(sample)
         else:
             by_gateway[gateway_of[sample.device]].append(sample)
@@ -169,14 +172,15 @@ def packs(
     for gateway, said in sorted(by_gateway.items()):
         said.sort(key=lambda sample: sample.time_us)
         for start in range(0, len(said), PACK):
-            readings = (
-                (f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK]
-            )
-            frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(readings)))
+            pack = ((f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK])
+            frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(pack)))
     for device, said in sorted(by_device.items()):
         said.sort(key=lambda sample: sample.time_us)
-        speaker, protocol = speakers[device], gateway_of[device]
-        topic = f"{protocol}/{speaker.station}"
-        spoken = speaker.frames([(sample.channel, sample.time_us, sample.value) for sample in said])
-        frames += [Wire(protocol, topic, frame) for frame in spoken]
+        readings = [(sample.channel, sample.time_us, sample.value) for sample in said]
+        gateway = gateway_of[device]
+        if gateway in nodes:
+            frames.append(Wire(gateway, *nodes[gateway].data(device, readings)))
+        else:
+            topic = f"{gateway}/{speakers[device].station}"
+            frames += [Wire(gateway, topic, frame) for frame in speakers[device].frames(readings)]
     return frames

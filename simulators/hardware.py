@@ -24,15 +24,18 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 import numpy as np
 
 from core.clock import DAY_US, HOUR_US, SECOND_US
+from iot.codecs.sparkplug import Topic
 from simulators.fleet import Sample, Wire
 from simulators.physics.plume import optical_excess
+from simulators.scada import EdgeNode
 from simulators.scenario import Fault, GatewayOut
 
 #: Gilbert–Elliott: chance to fall into the bad state and to come back, each reading; bad readings are lost.
@@ -158,32 +161,64 @@ class _Line:
 
 
 class Network:
-    """Frames on their way: at once, or held while a gateway is cut off and dumped, oldest first, among live ones."""
+    """Frames on their way: at once, or held while a gateway is cut off and dumped, oldest first, among live ones.
 
-    def __init__(self) -> None:
+    An edge node of Sparkplug B dies with its line, and is born again before it says anything more.
+    """
+
+    def __init__(self, nodes: Mapping[str, EdgeNode] = MappingProxyType({})) -> None:
         self._lines: dict[str, _Line] = {}
+        self._nodes = nodes
+        self._to_bear = set(nodes)
+        self._dead: list[str] = []
 
     def begin(self, outage: GatewayOut) -> None:
         line = self._lines.setdefault(outage.gateway, _Line())
         line.down, line.dump_per_s = True, outage.dump_per_s
+        if outage.gateway in self._nodes:
+            self._dead.append(outage.gateway)
 
     def end(self, gateway: str) -> None:
         self._lines[gateway].down = False
+        if gateway in self._nodes:
+            self._nodes[gateway].bd_seq += 1
+            self._to_bear.add(gateway)
 
-    def carry(self, wires: Iterable[Wire], dt_s: float) -> list[Wire]:
+    def hear(self, commands: Iterable[tuple[str, bytes]]) -> None:
+        """What the product tells edge nodes, as (topic, payload)."""
+        for topic, payload in commands:
+            node = Topic.of(topic).node
+            if node in self._nodes and self._nodes[node].asked(payload):
+                self._to_bear.add(node)
+
+    def carry(self, wires: Iterable[Wire], now_us: int, dt_s: float) -> list[Wire]:
         """What arrives now of what was sent now and before."""
-        arrived: list[Wire] = []
+        arrived = self._lives(now_us)
         for wire in wires:
             line = self._lines.get(wire.gateway)
             if line is not None and line.down:
                 line.held.append(wire)
             else:
-                arrived.append(wire)
+                arrived.append(self._out(wire))
         for line in self._lines.values():
             if not line.down:
                 many = min(len(line.held), max(1, round(line.dump_per_s * dt_s)))
-                arrived += [line.held.popleft() for _ in range(many)]
+                arrived += [self._out(line.held.popleft(), historical=True) for _ in range(many)]
         return arrived
+
+    def _lives(self, now_us: int) -> list[Wire]:
+        """Deaths and births that are due."""
+        found = [Wire(node, *self._nodes[node].death()) for node in self._dead]
+        self._dead.clear()
+        for name in sorted(self._to_bear):
+            if name not in self._lines or not self._lines[name].down:
+                found += [Wire(name, *frame) for frame in self._nodes[name].births(now_us)]
+                self._to_bear.discard(name)
+        return found
+
+    def _out(self, wire: Wire, *, historical: bool = False) -> Wire:
+        node = self._nodes.get(wire.gateway)
+        return wire if node is None else wire._replace(payload=node.sent(wire.payload, historical=historical))
 
     @property
     def held(self) -> int:

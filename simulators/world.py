@@ -72,6 +72,8 @@ class World:
         self._places = scene.places
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
         self._speakers = scene.speakers()
+        mine = {device.gateway for device in self.devices}
+        self._nodes = {name: node for name, node in scene.nodes().items() if name in mine}
         self._gateway_of = {device.id: device.gateway for device in self.devices}
         self._blame: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._begun: set[int] = set()
@@ -85,7 +87,7 @@ class World:
         ]
         self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us) if gauged else None
         self.hardware = Hardware([device.id for device in self.devices], self.seed)
-        self.network = Network()
+        self.network = Network(self._nodes)
         self._fleets = [*self._stream_fleets(scene), *self._gauge_fleet(gauged)]
 
     def _wanted(self, device: Device) -> bool:
@@ -127,8 +129,9 @@ class World:
         self.said += len(samples)
         for sample in samples:
             self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
-        wires = packs(self.hardware.apply(samples, self.now_us), self._gateway_of, self._speakers)
-        return self.network.carry(wires, dt_s)
+        heard = self.hardware.apply(samples, self.now_us)
+        wires = packs(heard, self._gateway_of, self._speakers, self._nodes)
+        return self.network.carry(wires, self.now_us, dt_s)
 
     def _turn(self, cause: int, action: Act) -> None:
         """Begin an action that is due, end one whose time is over."""

@@ -10,10 +10,10 @@ from app.bench.rig import Figures, Measured, Say
 from app.score.product import cpu_s
 from core.clock import SECOND_US
 from gis.city import City, sample_city
-from simulators import dialects, load_publish, scenario
+from simulators import load_publish, scenario
 from simulators.fleet import Fleet, Point, packs
 from simulators.sample import places_of
-from simulators.scene import Scene
+from simulators.scene import FORMATS, Scene
 from simulators.streams import Floats, Rows
 from simulators.world import World
 
@@ -31,7 +31,7 @@ def run(say: Say) -> Measured:
     """CPU time of one core throughout. Without the extra `flood` its figure is left out."""
     say("the city's world")
     city = sample_city(1)
-    figures = _world(Scene(places_of(city), ZONE, speaks=dialects.CODES), city)
+    figures = _world(Scene(places_of(city), ZONE, speaks=FORMATS), city)
     say("10 000 devices")
     figures |= _devices()
     try:

@@ -18,10 +18,10 @@ from core.domains import Domains
 from events.engine import Model, load_model
 from gis.city import City, sample_city
 from iot import kinds
-from simulators import dialects, dust40, ltown, scenario
+from simulators import dust40, ltown, scenario
 from simulators.ltown import Pipework
 from simulators.sample import places_of
-from simulators.scene import Scene
+from simulators.scene import FORMATS, Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
@@ -83,7 +83,7 @@ class Bench:
     @property
     def scene(self) -> Scene:
         if self._scene is None:
-            self._scene = Scene(places_of(self.city), self.zone, speaks=dialects.CODES)
+            self._scene = Scene(places_of(self.city), self.zone, speaks=FORMATS)
         return self._scene
 
     def score(self, name: str, asked: Asked) -> Figures:

@@ -173,6 +173,7 @@ def run(
         wires = world.advance()
         product.tell((_fact(told) for told in world.facts(before)), world.now_us)
         product.feed(wires, world.now_us)
+        world.network.hear(product.commands())
         product.tick(world.now_us)
         ticks += 1
         if tell is not None and ticks % 100 == 0:

@@ -96,8 +96,8 @@ def test_a_gateway_that_was_cut_off_dumps_the_oldest_first_among_live_frames() -
         GatewayOut.model_validate({"at": "0s", "do": "gateway_out", "gateway": "gw", "dump_per_s": 2})
     )
     frames = [Wire("gw", "telemetry/gw", bytes([n])) for n in range(8)]
-    assert network.carry(frames[:6], 1.0) == []
+    assert network.carry(frames[:6], BEGUN_US, 1.0) == []
     network.end("gw")
-    assert network.carry(frames[6:7], 1.0) == [frames[6], *frames[:2]]
-    assert network.carry([], 2.0) == frames[2:6]
+    assert network.carry(frames[6:7], BEGUN_US, 1.0) == [frames[6], *frames[:2]]
+    assert network.carry([], BEGUN_US, 2.0) == frames[2:6]
     assert network.held == 0

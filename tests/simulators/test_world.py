@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gis.city import City, sample_city
-from simulators import dialects, scenario
+from simulators import scenario
 from simulators.sample import places_of
 from simulators.scenario import Scenario
-from simulators.scene import Scene
+from simulators.scene import FORMATS, Scene
 from simulators.world import World
 
 SCRIPTS = {script.key: script for script in scenario.shipped()}
@@ -25,7 +25,7 @@ def city() -> City:
 
 @pytest.fixture(scope="module")
 def scene(city: City) -> Scene:
-    return Scene(places_of(city), ZoneInfo("Asia/Shanghai"), speaks=dialects.CODES)
+    return Scene(places_of(city), ZoneInfo("Asia/Shanghai"), speaks=FORMATS)
 
 
 def played(scene: Scene, script: Scenario, city: City) -> Iterator[World]:

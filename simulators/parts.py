@@ -6,19 +6,22 @@ with the row of the action that is to blame, -1 for none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from core.clock import SECOND_US
+from core.clock import MINUTE_US, SECOND_US
 from gis import drainage
 from gis.city import City
 from simulators import scenario as acts
+from simulators import streams
 from simulators.devices import Device
 from simulators.physics import fire, gas, plume, site
 from simulators.physics.gas import Chamber
+from simulators.physics.plume import Puffs
 from simulators.physics.underpass import Underpass, sump
 from simulators.places import Places, Spot, metres
 from simulators.scenario import Act
@@ -317,10 +320,11 @@ class Chain:
 
 @dataclass(slots=True)
 class Gas:
-    """Leaks at the cluster of valves, and sewer gas."""
+    """Leaks at the cluster of valves, which reach the wells around it; and sewer gas in wells elsewhere."""
 
     cluster: Sequence[Spot]
     wells: Sequence[Spot]
+    elsewhere: Sequence[Spot]
     _leaks: dict[int, tuple[int, float]] = field(default_factory=dict)
     _chambers: dict[str, Chamber] = field(default_factory=dict)
     _bio: dict[int, tuple[str, int, float]] = field(default_factory=dict)
@@ -333,7 +337,8 @@ class Gas:
             self._chambers[spot.asset] = Chamber(share=share, delay_s=delay)
 
     def plays(self, device: Device, channel: str) -> bool:
-        return device.spot.asset in self._chambers and channel == "ch4_lel"
+        mine = device.spot.asset in self._chambers or device.kind == "dr_well_gas"
+        return mine and channel == "ch4_lel"
 
     def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
         if isinstance(action, acts.GasLeak):
@@ -341,7 +346,7 @@ class Gas:
             self._last = cause
             return self.cluster[0]
         if isinstance(action, acts.Biogas):
-            well = self.wells[action.well - 1]
+            well = self.elsewhere[action.well - 1]
             self._bio[cause] = (well.asset, now_us, action.lel_pct)
             return well
         return None
@@ -359,7 +364,8 @@ class Gas:
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         del channel
-        lel = self._chambers[device.spot.asset].lel_pct
+        chamber = self._chambers.get(device.spot.asset)
+        lel = chamber.lel_pct if chamber else 0.0
         cause = self._last if lel > 1.0 else NOBODY
         for row, (asset, begun, most) in self._bio.items():
             if asset == device.spot.asset:
@@ -369,6 +375,11 @@ class Gas:
         return round(min(calm + lel, 100.0), 1), cause
 
 
+#: A puff of dust is released at least this often; the wind's direction wavers by this standard deviation.
+PUFF_S, WAVER_DEG = 15.0, 8.0
+_WAVER = np.array([streams.key_of(0, "wind")], np.uint64)
+
+
 @dataclass(slots=True)
 class Sites:
     """Construction sites: dust on the wind, noise, power; and haze over all."""
@@ -376,6 +387,7 @@ class Sites:
     weather: Weather
     sites: Sequence[Spot]
     _dust: dict[int, tuple[Spot, float]] = field(default_factory=dict)
+    _puffs: dict[int, Puffs] = field(default_factory=dict)
     _haze: dict[int, float] = field(default_factory=dict)
     _noise: dict[int, tuple[Spot, float, float]] = field(default_factory=dict)
 
@@ -388,6 +400,7 @@ class Sites:
         del now_us
         if isinstance(action, acts.Dust):
             self._dust[cause] = (self.sites[action.site - 1], action.rate_gs)
+            self._puffs[cause] = Puffs()
             return self.sites[action.site - 1]
         if isinstance(action, acts.Haze):
             self._haze[cause] = action.pm10
@@ -399,10 +412,19 @@ class Sites:
 
     def end(self, cause: int, now_us: int) -> None:
         del now_us
-        for running in (self._dust, self._haze, self._noise):
-            running.pop(cause, None)
+        self._haze.pop(cause, None)
+        self._noise.pop(cause, None)
+        if cause in self._dust:  # what is in the air goes on
+            self._dust[cause] = (self._dust[cause][0], 0.0)
 
-    def step(self, now_us: int, dt_s: float) -> None: ...
+    def step(self, now_us: int, dt_s: float) -> None:
+        """Puffs of every dusty site drift with the wind of now, which wavers from minute to minute."""
+        waver = streams.normal(_WAVER, np.array([now_us // MINUTE_US]))
+        wind = self.weather.wind_from_deg + WAVER_DEG * float(waver[0])
+        steps = max(1, math.ceil(dt_s / PUFF_S))
+        for cause, (_, rate) in self._dust.items():
+            for _ in range(steps):
+                self._puffs[cause].step(dt_s / steps, wind, self.weather.wind_ms, rate * dt_s / steps)
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         del now_us
@@ -415,8 +437,8 @@ class Sites:
             return calm, NOBODY
         factor = {"tsp": 1.8, "pm10": 1.0, "pm25": 0.35}[channel]
         added, cause = 0.0, NOBODY
-        for row, (spot, rate) in self._dust.items():
-            here = rate * self._plume(spot, device.spot)
+        for row in self._dust:
+            here = self._dust_at(row, device.spot)
             if here > 15:
                 cause = row
             added += here
@@ -433,17 +455,14 @@ class Sites:
                 return round(level, 1), cause
         return calm, NOBODY
 
-    def _plume(self, source: Spot, monitor: Spot) -> float:
-        """µg/m³ for 1 g/s; the site's own monitor stands 40 m downwind of the work at most times."""
+    def _dust_at(self, cause: int, monitor: Spot) -> float:
+        """µg/m³ of a site's dust; the site's own monitor stands 40 m downwind of the work at most times."""
+        source, rate = self._dust[cause]
         if source.asset == monitor.asset:
-            return 60.0 / max(self.weather.wind_ms, plume.CALM_MS)
+            return rate * 60.0 / max(self.weather.wind_ms, plume.CALM_MS)
         east = (monitor.lon - source.lon) * 95_200.0
         north = (monitor.lat - source.lat) * 111_320.0
-        weather = self.weather
-        level = plume.plume(
-            np.array([east]), np.array([north]), weather.wind_from_deg, weather.wind_ms, "D", smear_deg=8.0
-        )
-        return float(level[0])
+        return self._puffs[cause].at(east, north)
 
 
 @dataclass(slots=True)
@@ -500,6 +519,6 @@ def of(
     weather = Weather()
     return [
         weather, Roads(weather, places.underpasses, roads, city, hours), Chain(places.drain_chain),
-        Gas(places.gas_cluster, places.well_cluster), Sites(weather, places.sites),
+        Gas(places.gas_cluster, places.well_cluster, places.manholes), Sites(weather, places.sites),
         Fires(places.buildings[0], seed, detectors),
     ]  # fmt: skip

@@ -85,8 +85,12 @@ class World:
         gauged = [
             (device, say) for device in self.devices for say in device.says if isinstance(say.source, Gauge)
         ]
-        self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us) if gauged else None
-        self.hardware = Hardware([device.id for device in self.devices], self.seed)
+        self.mains = None
+        if gauged:
+            network = city.networks["water_supply"]
+            self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us, network)
+        where = {device.id: (device.spot.zone, device.spot.area) for device in self.devices}
+        self.hardware = Hardware(where, self.seed)
         self.network = Network(self._nodes)
         self._fleets = [*self._stream_fleets(scene), *self._gauge_fleet(gauged)]
 
@@ -155,6 +159,9 @@ class World:
         if isinstance(action, acts.GatewayOut):
             self.network.begin(action)
             return Spot("", 0, 0)
+        if isinstance(action, acts.Chatter):
+            self._hurry(action.devices, action.period)
+            return Spot("", 0, 0)
         if isinstance(action, acts.Fact):
             return self._near(action.near)
         parts = self.parts if self.mains is None else [self.mains, *self.parts]
@@ -169,9 +176,15 @@ class World:
             self.hardware.end(cause, self.now_us)
         elif isinstance(action, acts.GatewayOut):
             self.network.end(action.gateway)
+        elif isinstance(action, acts.Chatter):
+            self._hurry(action.devices, 0.0)
         elif not isinstance(action, acts.Fact):
             for part in self.parts if self.mains is None else [self.mains, *self.parts]:
                 part.end(cause, self.now_us)
+
+    def _hurry(self, devices: str, period_s: float) -> None:
+        for fleet in self._fleets:
+            fleet.hurry(devices, round(period_s * SECOND_US))
 
     def facts(self, before_us: int) -> list[FactTold]:
         """Reports and permits that the product hears of in this tick."""
@@ -210,7 +223,7 @@ class World:
 
     def _point(self, device: Device, say: Say) -> Point:
         slowest = max(say.period_us, round(self.scenario.period * SECOND_US))
-        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband)
+        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband, say.alarm_us)
 
     def _stream_fleets(self, scene: Scene) -> list[Fleet]:
         _, table = scene.streams()

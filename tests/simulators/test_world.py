@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from core.clock import MINUTE_US
 from gis.city import City, sample_city
 from simulators import scenario
 from simulators.sample import places_of
@@ -55,6 +56,37 @@ def test_one_seed_gives_the_same_frames(key: str, scene: Scene, city: City) -> N
     assert first[1] > 100
     assert digest(scene, script, city) == first
     assert digest(scene, script.model_copy(update={"seed": 99}), city) != first
+
+
+def test_shutting_the_recommended_valves_ends_the_leak_and_brings_the_pressures_back(
+    scene: Scene, city: City
+) -> None:
+    """The valves are those that the map tells the product (`gis`); the truth is the hydraulics of the running city."""
+    loss: dict[int, float] = {}
+    short: dict[int, float] = {}
+    for world in played(scene, SCRIPTS["night-burst"], city):
+        world.advance()
+        minute = (world.now_us - world.begun_us) // MINUTE_US
+        if minute in (29, 54, 56, 83) and minute not in loss:
+            assert world.mains
+            loss[minute] = world.mains.loss_m3h(0)
+            dry = (
+                city.networks["water_supply"].isolating_valves(world.told[0].spot.asset).nodes
+                if loss[minute]
+                else ()
+            )
+            wet = [
+                device.spot.node not in dry for device in world.devices if device.kind == "ws_pressure_logger"
+            ]
+            supply = world.mains.supply
+            short[minute] = float((supply.calm_now() - supply.now)[: len(wet)][wet].max())
+    assert loss[29] == 0.0
+    assert loss[54] > 300
+    assert short[54] > 0.02
+    assert loss[56] == pytest.approx(0.0, abs=0.1)  # the engine gives a closed pipe a trace
+    assert short[56] < 0.01
+    assert loss[83] == 0.0
+    assert short[83] < 0.001
 
 
 @pytest.mark.long

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from app import auth_api, status
+from app import auth_api, rules_api, status
 from app.auth import Auth, new_secret
 from app.declared import Declared
 from app.doors import Assembling, decoders_of, mappers_of
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
+from app.rulebook import Rulebook
 from app.screens import views_of
 from app.worker import actions_of, limits_of, links_of
 from core.actor import Actor
@@ -118,6 +119,7 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     views = views_of(declared, parts.database)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
+    app.include_router(rules_api.router(Rulebook(declared, parts.database)), prefix="/api/v1")
     app.include_router(explore_api.router(parts.explorer, parts.screens.setup), prefix="/api/v1")
     app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)

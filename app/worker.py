@@ -16,6 +16,7 @@ from app.declared import Declared
 from app.doors import Assembling, Doors, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import world_of
+from app.rulebook import Rulebook
 from app.screens import clerk_of
 from core import changes
 from core.changes import Bell
@@ -70,6 +71,7 @@ class Worker(News):
         self.bell = Bell(self.database)
         self.auth = Auth(self.database, clock, settings.web.session)
         self.keeper = Keeper(self.database, declared.catalogue)
+        self.rules = Rulebook(declared, self.database)
         self.table = ReadingsTable(settings.store.partition)
         self.feeds: list[BatchFeed] = []
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
@@ -101,8 +103,10 @@ class Worker(News):
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
         around = await asyncio.to_thread(lambda: world_of(self.city.city))
-        self.engine.use(self.declared.model, registry, around)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
+        await self.rules.load()
+        self.engine.use(self.rules.model, registry, around)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.rules.model, changed, around))
+        self.rules.changed.append(lambda model: self.engine.use(model, self.keeper.registry, around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:
@@ -122,7 +126,8 @@ class Worker(News):
     def _waiting_for_the_database(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What stands still while the database is away; nothing of it may take the ingest with it."""
         return [
-            ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("registry", self.keeper.follow_registry), ("rules", self.rules.follow), ("engine", self.engine.run),
+            ("desk", self.desk.run),
             ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from app import auth_api, status
+from app import auth_api, rules_api, status
 from app.auth import Auth, new_secret
 from app.declared import Declared
 from app.doors import Assembling, for_the_eye
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
+from app.rulebook import Rulebook
 from app.screens import views_of
 from app.town import Town
 from app.worker import actions_of, limits_of, links_of
@@ -26,6 +27,8 @@ from core.settings import Settings
 from dashboard import api as dashboard_api
 from dashboard import dash_app, pages, theme
 from dashboard.api import mount_files
+from dashboard.explore import api as explore_api
+from dashboard.explore.source import Explorer
 from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
@@ -51,6 +54,16 @@ class Parts:
     town: Town
     screens: Screens
 
+    @property
+    def explorer(self) -> Explorer:
+        """What the analysis page asks."""
+        declared = self.declared
+        city = {"zh": declared.settings.city.name_zh, "en": declared.settings.city.name_en}
+        return Explorer(
+            self.database, self.clock, declared.policy, declared.texts, declared.settings.zone, city,
+            lambda: self.keeper.registry,
+        )  # fmt: skip
+
 
 async def build(parts: Parts) -> FastAPI:
     """The application of a process whose parts are open."""
@@ -69,7 +82,7 @@ async def build(parts: Parts) -> FastAPI:
     add_rooms(app, parts)
     add_api_end(app)
     city = declared.settings.city
-    screens = dash_app.build(app, declared.texts, city.language, city.name_zh)
+    screens = dash_app.build(app, parts.explorer, city.language, city.name_zh)
     app.add_middleware(
         Identify, auth=auth, policy=declared.policy, paths=declared.paths,
         origins=frozenset(declared.settings.web.allowed_origins),
@@ -111,6 +124,8 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     views = views_of(declared, parts.database, parts.town.areas)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
+    app.include_router(rules_api.router(Rulebook(declared, parts.database)), prefix="/api/v1")
+    app.include_router(explore_api.router(parts.explorer, parts.screens.setup), prefix="/api/v1")
     app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)
     actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.town.map.city)

@@ -16,6 +16,7 @@ from app.declared import Declared
 from app.doors import Assembling, Doors, for_the_eye, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import world_of
+from app.rulebook import Rulebook
 from app.screens import clerk_of
 from app.town import Town, map_of
 from core import changes
@@ -72,6 +73,7 @@ class Worker(News):
         self.bell = Bell(self.database)
         self.auth = Auth(self.database, clock, settings.web.session)
         self.keeper = Keeper(self.database, declared.catalogue)
+        self.rules = Rulebook(declared, self.database)
         self.table = ReadingsTable(settings.store.partition, settings.city.timezone)
         self.feeds: list[BatchFeed] = []
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
@@ -103,9 +105,11 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
+        await self.rules.load()
         await self._renew()
         self.keeper.imported.append(self._renew)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, self.around))
+        self.keeper.changed.append(lambda changed: self.engine.use(self.rules.model, changed, self.around))
+        self.rules.changed.append(lambda model: self.engine.use(model, self.keeper.registry, self.around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
         try:
@@ -126,12 +130,13 @@ class Worker(News):
         """The city as it is now, for the engine and for dispatch."""
         await self.town.renew()
         self.around = await asyncio.to_thread(lambda: world_of(self.town.map.city))
-        self.engine.use(self.declared.model, self.keeper.registry, self.around)
+        self.engine.use(self.rules.model, self.keeper.registry, self.around)
 
     def _waiting_for_the_database(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What stands still while the database is away; nothing of it may take the ingest with it."""
         return [
-            ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("registry", self.keeper.follow_registry), ("rules", self.rules.follow), ("engine", self.engine.run),
+            ("desk", self.desk.run),
             ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),

@@ -9,11 +9,11 @@ import numpy as np
 from app.bench.rig import Figures, Measured, Say
 from app.score.product import cpu_s
 from core.clock import SECOND_US
-from gis.city import sample_city
-from simulators import dialects, load_publish, scenario
+from gis.city import City, sample_city
+from simulators import load_publish, scenario
 from simulators.fleet import Fleet, Point, packs
 from simulators.sample import places_of
-from simulators.scene import Scene
+from simulators.scene import FORMATS, Scene
 from simulators.streams import Floats, Rows
 from simulators.world import World
 
@@ -30,8 +30,8 @@ CELLS, CELL_M, FLOODED_S = 200, 5.0, 600
 def run(say: Say) -> Measured:
     """CPU time of one core throughout. Without the extra `flood` its figure is left out."""
     say("the city's world")
-    scene = Scene(places_of(sample_city(1)), ZONE, speaks=dialects.CODES)
-    figures = _world(scene)
+    city = sample_city(1)
+    figures = _world(Scene(places_of(city), ZONE, speaks=FORMATS), city)
     say("10 000 devices")
     figures |= _devices()
     try:
@@ -42,10 +42,10 @@ def run(say: Say) -> Measured:
     return Measured(figures)
 
 
-def _world(scene: Scene) -> Figures:
+def _world(scene: Scene, city: City) -> Figures:
     """Real time over CPU time of all physics, devices and frames; and the time of one hydraulic step."""
     script = scenario.find(PLAYED).model_copy(update={"domains": []})
-    world = World(scene, script)
+    world = World(scene, script, city)
     begun = cpu_s()
     while world.now_us < world.begun_us + PLAYED_S * SECOND_US:
         world.advance()

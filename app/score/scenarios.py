@@ -17,7 +17,7 @@ from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.correlate import Fact
 from events.offline import SaidIncident
-from events.place import METRES_A_DEGREE, NOWHERE, Place
+from events.place import METRES_A_DEGREE, Place
 from events.place import World as Around
 from gis.city import City
 from simulators.parts import NOBODY, action_of
@@ -156,17 +156,16 @@ def run(
     scenario: Scenario,
     scene: Scene,
     domains: Domains,
-    city: City | None = None,
+    city: City,
     *,
     seed: int | None = None,
     tell: Callable[[float], None] | None = None,
 ) -> Run:
     """Play a scenario to its end on a virtual clock. Close `Run.world` when done with it."""
-    world = World(scene, scenario, seed=seed)
+    world = World(scene, scenario, city, seed=seed)
     mine = {device.id for device in world.devices}
     rows = [row for row in scene.rows() if row.id in mine]
-    around = Around(Pipes(city)) if city is not None else NOWHERE
-    product = Product(domains, rows, scene.zone, around=around)
+    product = Product(domains, rows, scene.zone, around=Around(Pipes(city)))
     product.learn(scene.history(world.begun_us))
     ticks = 0
     while world.now_us < world.ends_us:
@@ -174,6 +173,7 @@ def run(
         wires = world.advance()
         product.tell((_fact(told) for told in world.facts(before)), world.now_us)
         product.feed(wires, world.now_us)
+        world.network.hear(product.commands())
         product.tick(world.now_us)
         ticks += 1
         if tell is not None and ticks % 100 == 0:

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from app.declared import Declared
 from core.clock import Clock
@@ -20,9 +21,11 @@ from ingest import twin_store
 from ingest.assemble import DECODERS, Assembler, Limits
 from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
 from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
-from ingest.field import PROTOCOLS
+from ingest.field import PROTOCOLS, FieldProtocol, Sl651
 from ingest.gateways_store import States
 from ingest.mqtt import Message
+from ingest.operations import Asked
+from ingest.operations_store import Operator
 from ingest.rights import GatewayRights
 from ingest.sparkplug import SparkplugHost, state
 from ingest.tap import TappedIntake
@@ -47,6 +50,7 @@ class Doors(Listener, BrokerNews):
     clock: Clock
     metrics: Metrics
     authenticate: Authenticate
+    registry: Callable[[], Registry]
     replied: Heard = lambda _gateway, _payload: None
     endpoint: Endpoint | None = field(default=None, init=False)
     link: BrokerLink | None = field(default=None, init=False)
@@ -54,9 +58,11 @@ class Doors(Listener, BrokerNews):
     mappers: list[Mapper] = field(init=False)
     states: States = field(default_factory=States, init=False)
     twins: Twins = field(init=False)
+    operator: Operator = field(init=False)
 
     def __post_init__(self) -> None:
         self.twins = Twins(self.publish)
+        self.operator = Operator(self.send, self.registry)
         mqtt = self.settings.mqtt
         self.mappers = mappers_of(self.settings)
         published = [mapper for mapper in self.mappers if mapper.topic]
@@ -69,8 +75,13 @@ class Doors(Listener, BrokerNews):
                 self.intake, self.authenticate, self.clock, self.metrics,
                 limits=limits_of_gateways(mqtt), rights=GatewayRights(published), listener=self,
             )  # fmt: skip
+        staying: dict[str, Callable[[], FieldProtocol]] = {"sl651": partial(Sl651, self.operator.waits_for)}
         for name in self.settings.tcp.ports:
-            self.servers[name] = TcpServer(name, PROTOCOLS[name], self.intake, self.clock, self.metrics)
+            server = TcpServer(
+                name, staying.get(name, PROTOCOLS[name]), self.intake, self.clock, self.metrics
+            )
+            server.replied = partial(self.operator.heard, name)
+            self.servers[name] = server
 
     async def open(self) -> None:
         """Listen on every port."""
@@ -102,6 +113,12 @@ class Doors(Listener, BrokerNews):
             return self.endpoint.publish(message) > 0
         return self.link is not None and self.link.publish(message)
 
+    def send(self, gateway: str, asked: Asked) -> bool:
+        """Ask a device for something; False when it is not there to hear."""
+        if gateway in self.servers:
+            return self.servers[gateway].send(asked.station, asked.frame)
+        return self.publish(Message(f"command/{gateway}", asked.frame, 1))
+
     def decoders(self) -> dict[str, Decoder]:
         """Every format that may come in by these doors."""
         host = SparkplugHost(
@@ -130,7 +147,8 @@ class Doors(Listener, BrokerNews):
         self.intake.turned_away(gateway, what)
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002 - the desk has its own clock
-        self.replied(gateway, payload)
+        if not self.operator.replied(gateway, payload):
+            self.replied(gateway, payload)
 
 
 def void(_result: object) -> None:

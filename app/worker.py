@@ -79,7 +79,9 @@ class Worker(News):
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
         size = BatchSize(rows=settings.ingest.batch_rows)
         self.intake = TappedIntake(settings.ingest.queue_readings, batch=size)
-        self.doors = Doors(settings, self.intake, clock, self.metrics, self._known)
+        self.doors = Doors(
+            settings, self.intake, clock, self.metrics, self._known, lambda: self.keeper.registry
+        )
         timing = Timing(
             round(settings.engine.snapshot_every * SECOND_US),
             round(settings.engine.incident_linger * SECOND_US),
@@ -261,10 +263,12 @@ class Worker(News):
         await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
 
     async def _gateways(self) -> None:
-        """Who is on line: durable within a second."""
+        """Who is on line and what devices say they are: durable within a second. What is wished and asked goes out."""
         await gateways_store.all_gone(self.database, self.clock.now_us())
         while True:
             await self.doors.states.flush(self.database)
+            await self.doors.twins.exchange(self.database)
+            await self.doors.operator.exchange(self.database, self.clock.now_us())
             await asyncio.sleep(1.0)
 
     async def _watch(self) -> None:

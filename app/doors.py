@@ -21,10 +21,10 @@ from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
 from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
 from ingest.field import PROTOCOLS
 from ingest.gateways_store import States
-from ingest.intake import Intake
 from ingest.mqtt import Message
 from ingest.rights import GatewayRights
 from ingest.sparkplug import SparkplugHost, state
+from ingest.tap import TappedIntake
 from ingest.tcp import TcpServer
 from iot import registry_store
 from iot.codecs.frame import Decoder
@@ -41,7 +41,7 @@ class Doors(Listener, BrokerNews):
     """All doors of a worker. `publish` goes out by the one that the gateway came in by."""
 
     settings: Settings
-    intake: Intake
+    intake: TappedIntake
     clock: Clock
     metrics: Metrics
     authenticate: Authenticate
@@ -116,6 +116,9 @@ class Doors(Listener, BrokerNews):
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         self.states.status(gateway, payload, at_us)
 
+    def turned_away(self, gateway: str, what: str) -> None:
+        self.intake.turned_away(gateway, what)
+
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002 - the desk has its own clock
         self.replied(gateway, payload)
 
@@ -162,6 +165,12 @@ def broker_settings(mqtt: MqttSettings) -> BrokerSettings:
         mqtt.host, mqtt.port, mqtt.client_id, mqtt.username, mqtt.password.get_secret_value(),
         receive_maximum=mqtt.receive_maximum, packet_bytes=mqtt.max_packet_bytes, shared=mqtt.shared, tls=tls,
     )  # fmt: skip
+
+
+def for_the_eye(settings: Settings, clock: Clock) -> dict[str, Decoder]:
+    """Every format, with a memory of its own: for frames that are only looked at. Nobody is asked to be born again."""
+    host = SparkplugHost(clock, lambda _topic, _payload: None, born=True)
+    return decoders_of(mappers_of(settings)) | {"sparkplug": host}
 
 
 @dataclass(frozen=True, slots=True)

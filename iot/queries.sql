@@ -22,7 +22,7 @@ CREATE TABLE readings (
     UNIQUE (device, channel, time)
 ) PARTITION BY RANGE (time)
 
--- name: create_readings_hypertable
+-- name: create_hypertable
 -- The same columns; TimescaleDB makes the chunks.
 CREATE TABLE readings (
     device   integer NOT NULL,
@@ -46,7 +46,57 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'readings'::regclass ORDER BY ends
 
 -- name: drop_chunks
-SELECT drop_chunks('readings', older_than => %(before)s::timestamptz)
+SELECT drop_chunks(%(table)s::regclass, older_than => %(before)s::timestamptz)
+
+-- name: create_minutes
+-- What is not rolled up yet is summed when it is asked for.
+CREATE MATERIALIZED VIEW readings_1m
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT device, channel, time_bucket('1 minute', time) AS bucket,
+       count(*)::integer AS n, sum(value) AS total, min(value) AS low, max(value) AS high
+FROM readings GROUP BY 1, 2, 3 WITH NO DATA
+
+-- name: drop_hours
+-- Of migration 0002, where nothing can have been written yet.
+DROP TABLE IF EXISTS readings_1h
+
+-- name: create_hours
+CREATE MATERIALIZED VIEW readings_1h
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT device, channel, time_bucket('1 hour', bucket) AS bucket,
+       sum(n)::integer AS n, sum(total) AS total, min(low) AS low, max(high) AS high
+FROM readings_1m GROUP BY 1, 2, 3 WITH NO DATA
+
+-- name: days_of_zone
+SELECT 1 FROM timescaledb_information.continuous_aggregates
+WHERE view_schema = current_schema() AND view_name = 'readings_1d'
+  AND position(quote_literal(%(zone)s::text) IN view_definition) > 0
+
+-- name: drop_days
+DROP MATERIALIZED VIEW IF EXISTS readings_1d
+
+-- name: create_days
+-- {zone}: days are those of the city.
+CREATE MATERIALIZED VIEW readings_1d
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT device, channel, time_bucket('1 day', bucket, {zone}) AS bucket,
+       sum(n)::integer AS n, sum(total) AS total, min(low) AS low, max(high) AS high
+FROM readings_1h GROUP BY 1, 2, 3 WITH NO DATA
+
+-- name: pack_readings
+-- Without segments: a point says too little in a day for columns of its own.
+ALTER TABLE readings SET (
+    timescaledb.compress, timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 'device, channel, time')
+
+-- name: closed_chunks
+SELECT c::text FROM show_chunks('readings', older_than => %(before)s::timestamptz) AS c
+
+-- name: compress_chunk
+SELECT compress_chunk(%(chunk)s::regclass, if_not_compressed => true)
+
+-- name: refresh
+-- Sums what changed since the last time, late readings too; costs nothing where nothing did.
+CALL refresh_continuous_aggregate(%(view)s::regclass, %(begin)s::timestamptz, %(end)s::timestamptz)
 
 -- name: create_stage
 CREATE TEMP TABLE IF NOT EXISTS readings_stage (LIKE readings) ON COMMIT DELETE ROWS
@@ -126,6 +176,10 @@ ON CONFLICT (device, channel) DO UPDATE SET
 -- name: copy_latest_out
 COPY latest (device, channel, time, received, value, quality, gateway) TO STDOUT (FORMAT BINARY)
 
+-- name: hours_are_ours
+-- A row where the hours are a table, and no continuous aggregate.
+SELECT 1 FROM pg_class WHERE oid = to_regclass('readings_1h') AND relkind = 'r'
+
 -- name: create_hours_stage
 CREATE TEMP TABLE IF NOT EXISTS hours_stage (LIKE readings_1h) ON COMMIT DELETE ROWS
 
@@ -164,6 +218,22 @@ SELECT (extract(epoch FROM date_trunc('day', bucket, %(zone)s)) * 1000000)::bigi
 FROM readings_1h
 WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
 GROUP BY 1 ORDER BY 1 LIMIT %(limit)s
+
+-- name: rolled_up
+-- A row where TimescaleDB keeps minutes and days.
+SELECT 1 AS there FROM pg_class WHERE oid = to_regclass('readings_1m')
+
+-- name: rolled_minutes
+SELECT (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
+FROM readings_1m
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
+ORDER BY bucket LIMIT %(limit)s
+
+-- name: rolled_days
+SELECT (extract(epoch FROM bucket) * 1000000)::bigint AS time_us, total / n AS value, low, high, n
+FROM readings_1d
+WHERE device = %(device)s AND channel = %(channel)s AND bucket >= %(begin)s AND bucket < %(end)s
+ORDER BY bucket LIMIT %(limit)s
 
 -- name: hours_of_many
 -- Hourly means of many points at once, for usual bands and traces.

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from app.score import battledim, dispatch, dust, leaks, scenarios, sf_replay, storm
+from app import detect
+from app.score import battledim, dispatch, dust, leaks, nab, scenarios, sf_replay, storm
 from core import domains as reading
 from core.domains import Domains
 from events.engine import Model, load_model
@@ -25,7 +26,7 @@ from simulators.scene import FORMATS, Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
-BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "flood-csi", "dispatch", "sf-fire")
+BENCHMARKS = ("storm-25", "dust-40", "battledim-replica", "flood-csi", "dispatch", "sf-fire", "nab")
 Tell = Callable[[str, float], None]
 
 
@@ -43,6 +44,8 @@ class Asked:
     level: str = "normal"
     network: Path | None = None
     table: Path | None = None
+    data: Path | None = None
+    labels: Path | None = None
 
     def range(self, usual: int) -> range:
         first = self.seed if self.seed is not None else 1
@@ -107,6 +110,8 @@ class Bench:
             return dispatch.score(asked.seed or 0, seeds=asked.seeds or dispatch.SEEDS)
         if name == "sf-fire":
             return self.sf_fire(asked.table)
+        if name == "nab":
+            return self.nab(asked.data, asked.labels)
         return self.scenario(name, asked.seed)
 
     # -- what can be scored ----------------------------------------------------------------------------------
@@ -164,6 +169,17 @@ class Bench:
             )
         return sf_replay.score(table, self.domains, partial(self.tell, "sf-fire"))
 
+    def nab(self, data: Path | None, labels: Path | None) -> Figures:
+        """`cityops detect` over the files of the Numenta Anomaly Benchmark that are there."""
+        if data is None or labels is None:
+            raise Unknown(
+                "nab needs --data, the benchmark's folder of files, and --labels, its combined_windows.json"
+            )
+        try:
+            return nab.score(data, labels, self.zone, partial(self.tell, "nab"))
+        except detect.Unusable as wrong:
+            raise Unknown(str(wrong)) from None
+
 
 def _needs_flood(name: str, missing: ImportError) -> Unknown:
     return Unknown(f"{name} needs the extra `flood` (pip install 'cityops[flood]'): {missing}")
@@ -182,6 +198,8 @@ def peers(name: str, rate: int) -> dict[str, float]:
     if name == "battledim-replica":
         perfect = battledim.PUBLISHED["perfect"]
         return {f"{team}_share": value / perfect for team, value in battledim.PUBLISHED.items()}
+    if name == "nab":
+        return {"artime_standard": 74.9, "htm_standard": 70.1}  # on the whole corpus, tuned on all of it
     if name == "dust-40":
         return {"nearest_easy": 0.47, "nearest_normal": 0.47, "nearest_hard": 0.29}
     return {}

@@ -67,7 +67,9 @@ class Product:
     ) -> None:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
-        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), around)
+        model = load_model(domains, catalogue)
+        self._lead = {key: kind.decl.lead for key, kind in model.types.items()}
+        self.engine = Engine(model, self.registry, CityTime(zone), around)
         self.offline = Offline(self.engine, linger_s)
         self.counts = Counts()
         self._clock = ManualClock(0)
@@ -82,6 +84,10 @@ class Product:
     @property
     def incidents(self) -> dict[str, SaidIncident]:
         return self.offline.incidents
+
+    def lead_of(self, incident_type: str) -> str:
+        """The department that leads in incidents of a type."""
+        return self._lead.get(incident_type, "")
 
     def alarms_asked(self) -> list[int]:
         return self.offline.alarms_asked()

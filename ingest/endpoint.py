@@ -331,6 +331,10 @@ class Connection(Stream):
         else:
             self._transport.close()
 
+    def write(self, data: bytes) -> None:
+        if not self._ended:  # else its last word is said
+            super().write(data)
+
     def check(self, now_s: float) -> None:
         """Once a second: is it still there, and does it get on?"""
         keep_alive = self._connect.keep_alive_s if self._connect else PATIENCE_S / 1.5

@@ -61,6 +61,23 @@ def test_a_reading_is_corrected_by_the_calibration_that_began_last_and_still_hol
         assert bool(quality[n] & Quality.CORRECTED) == holds
 
 
+@given(
+    spans=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 50), st.integers(1, 30)), max_size=5),
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), min_size=1, max_size=30),
+)
+def test_windows_that_overlap_mark_what_lies_in_any_of_them(
+    spans: list[tuple[int, int, int]], rows: list[tuple[int, int]]
+) -> None:
+    windows: dict[int, list[Window]] = {}
+    for number, since, length in spans:
+        windows.setdefault(number, []).append(Window(since, since + length))
+    care = Care(windows=windows)
+    device, time_us = (np.array(column) for column in zip(*rows, strict=True))
+    quality = np.zeros(len(rows), np.uint16)
+    care.applied(device.astype(np.int32), np.ones(len(rows), np.int16), time_us, np.zeros(len(rows)), quality)
+    assert (quality > 0).tolist() == [care.in_maintenance(number, at) for number, at in rows]
+
+
 def test_a_window_marks_what_was_measured_inside_and_nothing_else() -> None:
     care = Care(windows={2: [Window(10, 20)]})
     device, time_us = np.array([2, 2, 2, 1, 99], np.int32), np.array([9, 10, 20, 15, 15])

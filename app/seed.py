@@ -32,9 +32,12 @@ USERS: dict[str, tuple[list[str], str]] = {
     "leader": (["shift_leader", "duty_leader"], "值班长"),
     "viewer": (["viewer"], "大屏"),
     "responder": (["responder"], "处置人员"),
+    "department": (["department"], "供水企业"),
     "simulator": (["simulator"], "模拟器"),
     "admin": (["admin"], "系统管理员"),
 }
+#: Whose cases the user `department` handles.
+OWN_DEPARTMENT = "water_company"
 #: A gateway for whoever wants to try one at once.
 TRIAL_GATEWAY = "gateway-1"
 ROWS_AT_ONCE = 200_000
@@ -61,7 +64,8 @@ class Seed:
         for user, (roles, name) in USERS.items():
             if user not in known:
                 own = crew if user == "responder" else ""
-                await auth.put_user(user, name, found.users[user], roles, crew=own)
+                desks = [OWN_DEPARTMENT] if user == "department" else []
+                await auth.put_user(user, name, found.users[user], roles, crew=own, departments=desks)
         now_us = self.clock.now_us()
         provenance = {row.id: row.provenance for row in rows}
         async with self.database.transaction() as connection:

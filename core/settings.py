@@ -242,6 +242,11 @@ class Settings(Declared):
     #: Folder of the file these came from; relative paths are relative to it.
     home: Path = Field(default=Path(), exclude=True)
 
+    @property
+    def own_city(self) -> bool:
+        """A real city is what was imported of it; a demonstration plays in the sample city."""
+        return self.scene == "off"
+
     @model_validator(mode="after")
     def _ports(self) -> Settings:
         taken: dict[int, str] = {}

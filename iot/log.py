@@ -29,8 +29,9 @@ AT_ONCE = 20
 class BatchFeed:
     """One follower of the log. `offer` is the writer's side, `follow` the reader's."""
 
-    def __init__(self, dsn: str, cursor: int) -> None:
+    def __init__(self, dsn: str, cursor: int, poll_s: float = POLL_S) -> None:
         self.cursor = cursor
+        self._poll_s = poll_s
         self._dsn = dsn
         self._offered: deque[Logged] = deque()
         self._held = 0
@@ -49,7 +50,7 @@ class BatchFeed:
         return self._held
 
     async def follow(self) -> AsyncIterator[list[Logged]]:
-        """Groups of batches after the cursor, for ever; an empty group at least every `POLL_S`.
+        """Groups of batches after the cursor, for ever; an empty group at least every `poll_s`.
 
         Survives the loss of the database: it goes on where it was.
         """
@@ -67,14 +68,14 @@ class BatchFeed:
                         group = await after(connection, self.cursor)
                     except psycopg.OperationalError:
                         connection = None
-                        await asyncio.sleep(POLL_S)
+                        await asyncio.sleep(self._poll_s)
                 if group:
                     self.cursor = group[-1].id
                 yield group
                 ask = len(group) == AT_ONCE  # there may be more
                 if not group and not self._offered:
                     try:
-                        await asyncio.wait_for(self._wake.wait(), POLL_S)
+                        await asyncio.wait_for(self._wake.wait(), self._poll_s)
                     except TimeoutError:
                         ask = True
         finally:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.rows import tuple_row
 
-from core.clock import to_datetime
+from core.batch import Batch, Quality
+from core.clock import rfc3339, to_datetime
 from core.db import Database
 from core.sql import Queries
 from iot.latest import Latest
@@ -24,6 +25,21 @@ ROLLED: Mapping[Bucket, str] = {"1m": "rolled_minutes", "1d": "rolled_days"}
 
 #: More rows than this are never given at once.
 MOST_ROWS = 100_000
+
+
+def said(batch: Batch, registry: Registry, most: int) -> list[dict[str, object]]:
+    """The first readings of a batch with their names, for people; `registry` is the one it was made with."""
+    columns = (batch.device, batch.channel, batch.time_us, batch.value, batch.quality)
+    return [
+        {
+            "device": registry.by_number[device].id, "channel": registry.channel_by_number[channel].name,
+            "time": rfc3339(time_us), "value": value, "unit": registry.channel_by_number[channel].decl.unit,
+            "quality": [mark.name.lower() for mark in Quality(quality) if mark.name],
+        }
+        for device, channel, time_us, value, quality in zip(
+            *(column[:most].tolist() for column in columns), strict=True
+        )
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,7 @@ from events.detectors.families import (
     Tumbling,
 )
 from events.detectors.memory import Memory
+from events.detectors.novelty import Novelty
 from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
 from events.guards import BACKGROUND, RAIN, Guards, Others, Switches, nothing_switched
 from events.rules import Part, RuleSet
@@ -73,6 +74,7 @@ RECIPES = (
     Recipe(Tumbling, lambda part: part.detector in _TUMBLING, _tumbling),
     Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
     Recipe(Drift, lambda part: part.detector == "drift", _nothing),
+    Recipe(Novelty, lambda part: part.detector == "novelty", _nothing),
 )
 
 

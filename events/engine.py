@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from core.clock import to_datetime, to_us
 from core.domains import Domains
 from core.text import Texts
+from core.yamlfile import Document
 from events import rules as rules_
 from events import snapshot as snapshots
 from events import types as types_
@@ -46,9 +48,11 @@ class Model:
     types: dict[str, Kind]
 
 
-def load_model(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> Model:
-    """What the domains declare for the engine. Raises `core.yamlfile.Mistakes`."""
-    rules = rules_.load(domains, catalogue, texts)
+def load_model(
+    domains: Domains, catalogue: Catalogue, texts: Texts | None = None, edited: Iterable[Document] = ()
+) -> Model:
+    """What the domains declare for the engine, and rules that a city has edited. Raises `core.yamlfile.Mistakes`."""
+    rules = rules_.load(domains, catalogue, texts, edited)
     return Model(rules, types_.load(domains, rules, texts))
 
 

@@ -285,3 +285,24 @@ LEFT JOIN incident_evidence e ON e.incident = i.id AND e.left_at IS NULL
 LEFT JOIN alerts a ON a.id = e.fact
 WHERE i.state IN ('open', 'confirmed') AND i.type = ANY(%(types)s)
 GROUP BY i.id ORDER BY i.id
+
+-- name: put_trial
+INSERT INTO rule_trials (rule, yaml, base, begins, ends, before, after, by, at)
+VALUES (%(rule)s, %(yaml)s, %(base)s, %(begins)s, %(ends)s, %(before)s, %(after)s, %(by)s, %(at)s)
+RETURNING id
+
+-- name: trial
+SELECT id, rule, yaml, base FROM rule_trials WHERE id = %(id)s
+
+-- name: put_edited
+INSERT INTO edited_rules (rule, yaml, trial, by, by_name, reason, at)
+VALUES (%(rule)s, %(yaml)s, %(trial)s, %(by)s, %(by_name)s, %(reason)s, %(at)s)
+
+-- name: edited_rules
+-- The newest text of every rule that was edited.
+SELECT DISTINCT ON (rule) rule, yaml FROM edited_rules ORDER BY rule, id DESC
+
+-- name: versions_of_rule
+SELECT v.id, v.yaml, v.by_name, v.reason, v.at, t.begins, t.ends, t.before, t.after
+FROM edited_rules v JOIN rule_trials t ON t.id = v.trial
+WHERE v.rule = %(rule)s ORDER BY v.id DESC LIMIT 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def score(config: Path, /, name: str, as_json: bool, report: Path | None, **aske
         return
     width = max(map(len, found))
     for key, value in found.items():
-        click.echo(f"{key:{width}}  {value:.4g}")
+        click.echo(f"{key:{width}}  {'–' if math.isnan(value) else f'{value:.4g}'}")
 
 
 def _write(folder: Path, bench: Bench) -> None:

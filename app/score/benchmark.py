@@ -19,10 +19,10 @@ from core.domains import Domains
 from events.engine import Model, load_model
 from gis.city import City, sample_city
 from iot import kinds
-from simulators import dialects, dust40, ltown, scenario
+from simulators import dust40, ltown, scenario
 from simulators.ltown import Pipework
 from simulators.sample import places_of
-from simulators.scene import Scene
+from simulators.scene import FORMATS, Scene
 
 Figures = dict[str, float]
 #: Benchmarks beside the scenarios.
@@ -86,7 +86,7 @@ class Bench:
     @property
     def scene(self) -> Scene:
         if self._scene is None:
-            self._scene = Scene(places_of(self.city), self.zone, speaks=dialects.CODES)
+            self._scene = Scene(places_of(self.city), self.zone, speaks=FORMATS)
         return self._scene
 
     def score(self, name: str, asked: Asked) -> Figures:
@@ -117,11 +117,13 @@ class Bench:
     # -- what can be scored ----------------------------------------------------------------------------------
 
     def scenario(self, key: str, seed: int | None) -> Figures:
-        """One scenario. `quiet-month` gives its own figure beside the common ones."""
+        """One scenario. `quiet-month` gives its own figure beside the common ones. Raises `Unknown`."""
         script = scenario.find(key)
-        done = scenarios.run(
-            script, self.scene, self.domains, self.city, seed=seed, tell=partial(self.tell, key)
-        )
+        tell = partial(self.tell, key)
+        try:
+            done = scenarios.run(script, self.scene, self.domains, self.city, seed=seed, tell=tell)
+        except ImportError as missing:
+            raise _needs_flood(key, missing) from None
         done.world.close()
         self.runs.append(done)
         found = scenarios.figures(done)
@@ -147,9 +149,7 @@ class Bench:
         try:
             from app.score import flood
         except ImportError as missing:
-            raise Unknown(
-                f"flood-csi needs the extra `flood` (pip install 'cityops[flood]'): {missing}"
-            ) from None
+            raise _needs_flood("flood-csi", missing) from None
         return flood.score(self.city, seeds, partial(self.tell, "flood-csi"))
 
     def battledim(self, seeds: range, network: Path | None) -> Figures:
@@ -182,6 +182,10 @@ class Bench:
             return nab.score(data, labels, self.zone, partial(self.tell, "nab"))
         except detect.Unusable as wrong:
             raise Unknown(str(wrong)) from None
+
+
+def _needs_flood(name: str, missing: ImportError) -> Unknown:
+    return Unknown(f"{name} needs the extra `flood` (pip install 'cityops[flood]'): {missing}")
 
 
 def peers(name: str, rate: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -55,6 +55,10 @@ DOWNWIND_RAD = math.radians(20)
 SOURCE_M = 40.0
 
 
+#: (channel, place) → assets around it and the chance of each to be where it comes from; empty where nobody knows.
+Trace = Callable[[str, Place], Mapping[str, float]]
+
+
 #: (what a type declares, place) → sentences of what the map knows to be affected (`events.affected`).
 Affected = Callable[[Sequence[Affects], Place], list[dict[str, object]]]
 
@@ -66,6 +70,7 @@ class World:
     flow: Flow | None = None
     wind: Wind | None = None
     affected: Affected | None = None
+    trace: Trace | None = None
 
 
 NOWHERE = World()

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 from events.affected import Affected
+from events.breaks import Located
 from events.place import World
 from gis.city import City
 from gis.network import Network, Sense
@@ -39,4 +40,4 @@ class Pipes:
 
 def world_of(city: City) -> World:
     """What the live engine knows of a city beside its sensors. Takes a second or two: not for the event loop."""
-    return World(Pipes(city), affected=Affected(city))
+    return World(Pipes(city), affected=Affected(city), breaks=Located(city))

@@ -15,6 +15,7 @@ from app.score.grouping import Labels
 from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
+from events.breaks import Located
 from events.correlate import Fact
 from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, NOWHERE, Place
@@ -165,7 +166,7 @@ def run(
     world = World(scene, scenario, seed=seed)
     mine = {device.id for device in world.devices}
     rows = [row for row in scene.rows() if row.id in mine]
-    around = Around(Pipes(city)) if city is not None else NOWHERE
+    around = Around(Pipes(city), breaks=Located(city)) if city is not None else NOWHERE
     product = Product(domains, rows, scene.zone, around=around)
     product.learn(scene.history(world.begun_us))
     ticks = 0

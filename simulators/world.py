@@ -103,9 +103,11 @@ class World:
     def close(self) -> None:
         if self.mains is not None:
             self.mains.close()
-        for part in self.parts:
-            if isinstance(part, parts_.Roads):
-                part.close()
+        self.roads.close()
+
+    @property
+    def roads(self) -> parts_.Roads:
+        return next(part for part in self.parts if isinstance(part, parts_.Roads))
 
     @property
     def ends_us(self) -> int:

@@ -33,11 +33,12 @@ from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
 from gis import api as gis_api
-from ingest import gateways_api, vendor_api
+from ingest import gateways_api, operations_api, vendor_api
 from ingest import http as telemetry
 from ingest.assemble import Assembled
 from ingest.intake import Intake
 from iot import api as iot_api
+from iot import care_api
 from iot.codecs.frame import Parcel
 
 
@@ -103,6 +104,8 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     )
     for router in (
         iot_api.router(sources),
+        care_api.router(sources),
+        operations_api.router(lambda: parts.keeper.registry),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gateways_api.router(
             gateways_api.Known(

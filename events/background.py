@@ -14,6 +14,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,16 +37,13 @@ LATELY_US = (HOUR_US, 15 * MINUTE_US)
 TOO_MUCH = 0.2
 #: The rate of a kind of fact that never came.
 RATE_OF_NOTHING = USUAL_RATE * USUAL_HOURS / (MEMORY_US / HOUR_US + USUAL_HOURS)
-#: Who asks what is usual asks for so long before: what has settled, so that late facts change nothing.
-SETTLED_US = 10 * MINUTE_US
 #: Tails of counts up to so many are summed here.
 FEW = 12
+NOTHING_OWN: Mapping[str, int] = MappingProxyType({})
 #: How many of those around lie along the pipes is measured at so many places, on so many neighbours of each.
 PLACES, NEIGHBOURS = 12, 20
 #: How far apart the anchors of a group lie is taken in steps of so many metres.
 STEP_M = 100.0
-
-SAMENESS: tuple[Sameness, ...] = ("device", "asset", "zone", "area", "city")
 
 
 class Speakers:
@@ -53,6 +51,7 @@ class Speakers:
 
     def __init__(self, places: Iterable[Place]) -> None:
         self.places = tuple(places)
+        self._names: dict[Sameness, Counter[str]] = {}
 
     def __len__(self) -> int:
         return len(self.places)
@@ -61,18 +60,19 @@ class Speakers:
         """How many of them share a name with a place that makes them near."""
         found = 0
         for same in near.same:
-            found = max(found, self._by_name.get((same, place.named(same)), 0))
+            found = max(found, self._by_name(same).get(place.named(same), 0))
         return found
 
     def around(self, place: Place, reach_m: float) -> int:
         """How many of them lie within reach of a place."""
         return int(self._tree.query_ball_point(self._metres(place), reach_m, return_length=True))
 
-    @functools.cached_property
-    def _by_name(self) -> Counter[tuple[Sameness, str]]:
-        return Counter(
-            (same, name) for place in self.places for same in SAMENESS if (name := place.named(same))
-        )
+    def _by_name(self, same: Sameness) -> Counter[str]:
+        known = self._names.get(same)
+        if known is None:
+            known = Counter(name for place in self.places if (name := place.named(same)))
+            self._names[same] = known
+        return known
 
     @functools.cached_property
     def _tree(self) -> cKDTree:
@@ -104,6 +104,8 @@ class Crowd:
 
     def __init__(self, speakers: Speakers, whats: Sequence[str], near: Near, world: World) -> None:
         self.speakers = speakers
+        #: How many could say it at all; one where nobody knows.
+        self.points = float(len(speakers) or 1)
         self.whats = tuple(whats)
         self.near = near
         self._world = world
@@ -146,6 +148,17 @@ class _Came:
     times: list[int] = field(default_factory=list)
     ids: set[tuple[int, str]] = field(default_factory=set)
 
+    def rate(self, points: float, now_us: int, without: int) -> float:
+        """How many an hour and point came until an instant, but for some: over hours, or lately when that is true."""
+        times = self.times
+        end = bisect.bisect_right(times, now_us)
+        rate = _rate(end - bisect.bisect_left(times, now_us - MEMORY_US) - without, points, MEMORY_US)
+        for span_us in LATELY_US:
+            n = end - bisect.bisect_left(times, now_us - span_us) - without
+            if n > 1 and _too_much(n, rate * points * span_us / HOUR_US):
+                rate = _rate(n, points, span_us)
+        return rate
+
 
 @dataclass(slots=True)
 class Background:
@@ -157,17 +170,12 @@ class Background:
     speakers: Mapping[str, Speakers]
     _came: dict[str, _Came] = field(default_factory=lambda: defaultdict(_Came))
 
-    #: Rates of crowds by the minute; good until an earlier fact comes than the latest that was asked about.
-    _settled: dict[tuple[int, Crowd], float] = field(default_factory=dict)
-    _asked_us: int = -1
-
     def note(self, what: str, id_: str, time_us: int) -> None:
         """A fact has come; one that is known already is not counted again."""
         came = self._came[what]
         if (time_us, id_) not in came.ids:
             came.ids.add((time_us, id_))
             bisect.insort(came.times, time_us)
-            self._changed(time_us)
 
     def forget(self, what: str, id_: str, time_us: int) -> None:
         """A fact was taken back."""
@@ -175,11 +183,6 @@ class Background:
         if (time_us, id_) in came.ids:
             came.ids.remove((time_us, id_))
             del came.times[bisect.bisect_left(came.times, time_us)]
-            self._changed(time_us)
-
-    def _changed(self, time_us: int) -> None:
-        if time_us <= self._asked_us:
-            self._settled.clear()
 
     def forget_before(self, time_us: int) -> None:
         """Nobody will ask about instants before this."""
@@ -188,34 +191,24 @@ class Background:
             if came.times and came.times[0] < oldest_us:
                 del came.times[: bisect.bisect_left(came.times, oldest_us)]
                 came.ids = {each for each in came.ids if each[0] >= oldest_us}
-        self._settled.clear()
 
     def rate(self, what: str, now_us: int, without: int = 0) -> float:
         """Facts per point and hour up to an instant, some of them left out."""
-        times = self._came[what].times
-        if not times:
+        came = self._came.get(what)
+        if came is None or not came.times:
             return RATE_OF_NOTHING
-        points = self.everywhere(what)
-        end = bisect.bisect_right(times, now_us)
-        rate = _rate(end - bisect.bisect_left(times, now_us - MEMORY_US) - without, points, MEMORY_US)
-        for span_us in LATELY_US:
-            n = end - bisect.bisect_left(times, now_us - span_us) - without
-            if n > 1 and _too_much(n, rate * points * span_us / HOUR_US):
-                rate = _rate(n, points, span_us)
-        return rate
+        return came.rate(self.everywhere(what), now_us, without)
 
-    def rates(self, crowd: Crowd, now_us: int, own: Mapping[str, int]) -> float:
+    def rates(self, crowd: Crowd, now_us: int, own: Mapping[str, int] = NOTHING_OWN) -> float:
         """Facts of a crowd per point and hour up to an instant, some of their own left out."""
-        return sum([self.rate(what, now_us, own.get(what, 0)) for what in crowd.whats])
-
-    def settled(self, crowd: Crowd, time_us: int) -> float:
-        """The rate that held when all that could matter to an instant had come: that of a whole minute before."""
-        minute = (time_us - SETTLED_US) // MINUTE_US
-        known = self._settled.get((minute, crowd))
-        if known is None:
-            known = self._settled[minute, crowd] = self.rates(crowd, minute * MINUTE_US, {})
-            self._asked_us = max(self._asked_us, minute * MINUTE_US)
-        return known
+        found = 0.0
+        for what in crowd.whats:
+            came = self._came.get(what)
+            if came is None or not came.times:
+                found += RATE_OF_NOTHING
+            else:
+                found += came.rate(crowd.points, now_us, own.get(what, 0))
+        return found
 
     def crowds(self, whats: Iterable[str], near: Near, world: World) -> list[Crowd]:
         """Those known who can say some facts, by who they are."""

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from core.clock import HOUR_US, SECOND_US
+from core.clock import HOUR_US, MINUTE_US, SECOND_US
 from events.background import Background, Crowd, at_least, in_order, together
 from events.place import NOWHERE, Place, World, joined
 from events.shelf import Shelf, Spot
@@ -23,6 +23,8 @@ from events.types import Evidence, IncidentType, Kind, Near, matches
 CROWD = 0.2
 #: They join an open incident over no longer a time than lets so many come by chance.
 JOINING = 0.2
+#: They are those of so long before: what has settled, so that late facts change nothing.
+SETTLED_US = 600 * SECOND_US
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.
 LOOKS = 4
 #: Anchors nearer in time than this are taken for this far apart.
@@ -160,21 +162,17 @@ class _Type:
     def anchoring(self) -> list[_Kind]:
         return [kind for kind in self.kinds.values() if kind.anchor]
 
+    @functools.cached_property
+    def crowds(self) -> list[Crowd]:
+        """Who can say what anchors it."""
+        return [crowd for kind in self.anchoring for crowd in kind.crowds]
+
     def knows(self, fact_id: str) -> bool:
         return fact_id in self.anchors or fact_id in self.others
 
     def groups_of(self, fact_id: str) -> set[Group]:
         anchor, other = self.anchors.get(fact_id), self.others.get(fact_id)
         return {anchor.group} if anchor else set(other.groups) if other else set()
-
-    def spans_us(self, an_hour: float) -> tuple[int, int]:
-        """The type's lag and `joins_for`, or less where so many anchors come by chance that they would link all."""
-        if not an_hour:
-            return self.lag_us, self.joins_us
-        return (
-            min(self.lag_us, round(CROWD / an_hour * HOUR_US)),
-            min(self.joins_us, round(JOINING / an_hour * HOUR_US)),
-        )
 
     # -- facts in and out ------------------------------------------------------------------------------------
 
@@ -228,6 +226,7 @@ class Correlator:
         self.world = world
         self._types = {key: self._type(decl) for key, decl in self.types.items()}
         self._kinds: dict[str, list[tuple[_Type, _Kind]]] = {}
+        self._forgot_us = 0
 
     def _type(self, decl: IncidentType) -> _Type:
         """A type with nothing in it yet."""
@@ -330,7 +329,13 @@ class Correlator:
         return touched
 
     def forget_before(self, time_us: int) -> None:
-        """Drop facts that ended before a time and belong to no incident: nothing can join them any more."""
+        """Drop facts that ended before a time and belong to no incident: nothing can join them any more.
+
+        Looks at all facts, so at most once a minute.
+        """
+        if time_us < self._forgot_us + MINUTE_US:
+            return
+        self._forgot_us = time_us
         for fact in list(self.facts.values()):
             if fact.end_us is not None and fact.end_us < time_us:
                 groups = self.groups_of(fact.id)
@@ -407,21 +412,16 @@ class Correlator:
         An anchor of an open incident that still stands links for as long as the type's `joins_for`.
         """
         near, at_us = type_.decl.together.near, anchor.onset_us
-        joins_us = -1
+        anchor.lag_us, joins_us = self._spans_us(type_, anchor)
 
         def follows(other: _Anchor) -> bool:
-            nonlocal joins_us
-            if joins_us < 0:
-                anchor.lag_us, joins_us = type_.spans_us(self._anchors_an_hour(type_, anchor, exact=True))
             return other.group is not anchor.group and self._follow(type_, anchor, other, joins_us)
 
         def flows(other: _Anchor) -> bool:
             return follows(other) and joined(near, other.spot.place, anchor.spot.place, self.world, at_us)
 
-        most_us = max(type_.spans_us(self._anchors_an_hour(type_, anchor, exact=False)))
-        found = type_.filed.near(
-            near, anchor.spot, at_us - most_us, at_us + type_.lag_us, flows if near.lines else None
-        )
+        from_us, to_us = at_us - max(anchor.lag_us, joins_us), at_us + type_.lag_us
+        found = type_.filed.near(near, anchor.spot, from_us, to_us, flows if near.lines else None)
         return (other for other in found if follows(other))
 
     def _follow(self, type_: _Type, anchor: _Anchor, other: _Anchor, joins_us: int) -> bool:
@@ -429,7 +429,7 @@ class Correlator:
         later_us = anchor.onset_us - other.onset_us
         if later_us < 0:
             if other.lag_us < 0:
-                other.lag_us, _ = type_.spans_us(self._anchors_an_hour(type_, other, exact=True))
+                other.lag_us, _ = self._spans_us(type_, other)
             return -later_us <= other.lag_us
         if later_us <= anchor.lag_us:
             return True
@@ -438,15 +438,20 @@ class Correlator:
         end_us = self.facts[other.fact].end_us
         return end_us is None or end_us >= anchor.onset_us
 
-    def _anchors_an_hour(self, type_: _Type, anchor: _Anchor, *, exact: bool) -> float:
-        """How many anchors an hour come by chance around one; or, known at once, no fewer than so many."""
-        place, found = anchor.spot.place, 0.0
-        for kind in type_.anchoring:
-            for crowd in kind.crowds:
-                n = crowd.around(place) if exact else crowd.named(place)
-                if n:
-                    found += n * self.background.settled(crowd, anchor.onset_us)
-        return found
+    def _spans_us(self, type_: _Type, anchor: _Anchor) -> tuple[int, int]:
+        """The type's lag and `joins_for`, or less where so many anchors come by chance that they would link all."""
+        an_hour = sum(
+            [
+                crowd.around(anchor.spot.place) * self.background.rates(crowd, anchor.onset_us - SETTLED_US)
+                for crowd in type_.crowds
+            ]
+        )
+        if not an_hour:
+            return type_.lag_us, type_.joins_us
+        return (
+            min(type_.lag_us, round(CROWD / an_hour * HOUR_US)),
+            min(type_.joins_us, round(JOINING / an_hour * HOUR_US)),
+        )
 
     def _regroup(self, type_: _Type, gone: str) -> set[Group]:
         """A group without one of its anchors: what is left is grouped anew. The largest part keeps the incident."""
@@ -505,7 +510,7 @@ class Correlator:
         followers: list[_Followers] = []
         for kind in type_.anchoring:
             told = [(crowd, rates(crowd, last_us, own)) for crowd in kind.crowds]
-            often += sum([rate * (len(crowd.speakers) or 1) for crowd, rate in told])
+            often += sum([rate * crowd.points for crowd, rate in told])
             n = len(speakers.get(kind.key, ())) - (kind.key == group.anchors[first.id])
             if n > 0:
                 apart_m = max(0.0, max(away_m) - kind.near.reach_m)

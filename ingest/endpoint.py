@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from core.clock import Clock
@@ -21,7 +21,7 @@ from core.metrics import Metrics
 from ingest import mqtt
 from ingest.intake import Intake
 from ingest.mqtt import Code, Connect, Kind, Message, Packet, ProtocolError, Run, Slicer
-from ingest.rights import MESSAGE, REPLY, STATUS, GatewayRights, Rights
+from ingest.rights import MESSAGE, OWN_TWIN, REPLY, STATUS, TWIN, GatewayRights, Rights
 from ingest.session import Board, Session, Subscription
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
@@ -66,6 +66,11 @@ class Listener:
     def status(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
+
+    def twin(
+        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
+    ) -> None:
+        """What devices say they are (`own`: the gateway itself). Settle the receipt when it is kept."""
 
     def turned_away(self, gateway: str, what: str) -> None:
         """It tried what it may not; `gateway` is only what it calls itself when its secret is wrong."""
@@ -176,6 +181,9 @@ class Endpoint:
             self._deliver(message, session)
         elif role == REPLY:
             self.listener.reply(session.gateway, message.payload, now_us)
+        elif role in (TWIN, OWN_TWIN):
+            said, own = [message.payload], role == OWN_TWIN
+            self.listener.twin(session.gateway, said, now_us, NoReceipt(), own=own)
         elif role is not None:
             parcel = Parcel(session.gateway, role, [message.payload], now_us, NoReceipt(), message.topic)
             self.intake.put(parcel)
@@ -545,7 +553,10 @@ class Connection(Stream):
             size = sum(map(len, run.payloads))
             receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids) if run.qos == 1 else 0, size)
             self._check_window()
-        endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
+        if role in (TWIN, OWN_TWIN):
+            endpoint.listener.twin(self.gateway, run.payloads, now_us, receipt, own=role == OWN_TWIN)
+        else:
+            endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
 
     def _check_window(self) -> None:
         """What is neither acknowledged nor released [3.3.4] stays within what CONNACK said; 3.1.1 has no limit."""

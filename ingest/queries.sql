@@ -112,3 +112,26 @@ SELECT id, shown FROM (
     SELECT id, shown FROM watched_frames
     WHERE gateway = %(gateway)s AND id > %(after)s ORDER BY id DESC LIMIT %(limit)s
 ) newest ORDER BY id
+
+-- name: ask_device
+INSERT INTO device_operations (device, gateway, station, what, value, reason, by_user, at, until)
+VALUES (%(device)s, %(gateway)s, %(station)s, %(what)s, %(value)s, %(reason)s, %(by)s, %(now)s, %(until)s)
+RETURNING id
+
+-- name: operations_of
+SELECT id, what, value, reason, by_user AS by, at, until, state, sent_at, ended_at, reply
+FROM device_operations WHERE device = %(device)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s
+
+-- name: waiting_operations
+SELECT id, device, gateway, station, what, value FROM device_operations
+WHERE state = 'waiting' ORDER BY id LIMIT %(limit)s
+
+-- name: operation_sent
+UPDATE device_operations SET state = 'sent', sent_at = %(now)s WHERE id = %(id)s AND state = 'waiting'
+
+-- name: operation_ended
+UPDATE device_operations SET state = %(state)s, ended_at = %(now)s, reply = %(reply)s WHERE id = %(id)s AND state = 'sent'
+
+-- name: expire_operations
+UPDATE device_operations SET state = 'expired', ended_at = %(now)s
+WHERE (state = 'waiting' AND until <= %(now)s) OR (state = 'sent' AND sent_at <= %(sent_before)s)

@@ -27,8 +27,9 @@ HELD_ROWS = 400_000
 class BatchFeed:
     """One follower of the log. `offer` is the writer's side, `follow` the reader's."""
 
-    def __init__(self, dsn: str, cursor: int) -> None:
+    def __init__(self, dsn: str, cursor: int, poll_s: float = POLL_S) -> None:
         self.cursor = cursor
+        self._poll_s = poll_s
         self._dsn = dsn
         self._offered: deque[Logged] = deque()
         self._held = 0
@@ -47,7 +48,7 @@ class BatchFeed:
         return self._held
 
     async def follow(self) -> AsyncIterator[list[Logged]]:
-        """Groups of batches after the cursor, for ever; an empty group at least every `POLL_S`.
+        """Groups of batches after the cursor, for ever; an empty group at least every `poll_s`.
 
         Survives the loss of the database: it goes on where it was.
         """
@@ -61,13 +62,13 @@ class BatchFeed:
                         group = await after(connection, self.cursor)
                     except psycopg.OperationalError:
                         connection = None
-                        await asyncio.sleep(POLL_S)
+                        await asyncio.sleep(self._poll_s)
                 if group:
                     self.cursor = group[-1].id
                 yield group
                 if not group and not self._offered:
                     try:
-                        await asyncio.wait_for(self._wake.wait(), POLL_S)
+                        await asyncio.wait_for(self._wake.wait(), self._poll_s)
                     except TimeoutError:
                         pass  # asks the table again
                 self._wake.clear()

@@ -20,6 +20,7 @@ BENCHES = {
     "gis": "app.bench.gis",
     "sim": "app.bench.sim",
     "events": "app.bench.events",
+    "wall": "app.bench.wall",
 }
 
 

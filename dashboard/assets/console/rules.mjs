@@ -138,7 +138,7 @@ function tools(book, desk) {
       book.reason = event.target.value;
       book.changed();
     }} />
-    <button class=${book.isTried ? "primary" : ""} disabled=${!book.isTried || !changed || !book.reason.trim()} title=${t("rules.first_try")} onClick=${() => book.activate(desk)}>${t("rules.activate")}</button>
+    <button class=${book.isTried && changed && book.reason.trim() ? "primary" : ""} disabled=${!book.isTried || !changed || !book.reason.trim()} title=${t("rules.first_try")} onClick=${() => book.activate(desk)}>${t("rules.activate")}</button>
   </div>`;
 }
 

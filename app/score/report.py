@@ -37,7 +37,8 @@ WIDE = 1088.0
 TILES = (
     ("recall", "recall", ""), ("precision", "precision", ""), ("delay_p50_s", "delay, median", "s"),
     ("localisation_p50_m", "off by, median", "m"), ("cause_top1", "cause named first", ""),
-    ("b3f", "grouping, B³-F", ""), ("operator_alarms_10min", "busiest 10 min", "alarms"), ("dispatch_p90_s", "crew there, 90 %", "s"),
+    ("b3f", "grouping, B³-F", ""), ("operator_alarms_10min", "busiest 10 min", "alarms"),
+    ("dispatch_p90_s", "crew there, 90 %", "s"),
     ("kept", "readings kept", ""), ("cpu_s_per_1000_readings", "CPU a 1 000 readings", "s"),
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ svg{{background:#f8fafc;border:1px solid #e2e8f0;border-radius:6px;display:block
 .charts{{display:grid;grid-template-columns:1fr 1fr;gap:12px}}.charts svg{{width:100%}}
 .key{{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 4px 0 12px}}
 """
-MOST_CURVES, MOST_DRAWN = 12, 3
+MOST_CURVES, MOST_DRAWN = 12, 4
 WIDE = 1088.0
 #: Figures that everybody looks at first: name, what it is called, its unit.
 TILES = (

@@ -101,11 +101,12 @@ def _named(label: str) -> dict[str, Any]:
 
 
 def _field(id_: str, label: str, component: Component) -> Component:
-    """A control under its name."""
+    """A control under its name: a text has a label, what consists of several is a group."""
+    words = html.Span(label, id=f"{id_}-label")
+    if isinstance(component, dcc.Input):
+        return html.Label([words, component], className="field")
     named: dict[str, Any] = {"aria-labelledby": f"{id_}-label"}
-    return html.Div(
-        [html.Span(label, id=f"{id_}-label"), component], className="field", role="group", **named
-    )
+    return html.Div([words, component], className="field", role="group", **named)
 
 
 def register(app: Dash, explorer: Explorer, theme: Theme) -> None:

@@ -235,13 +235,8 @@ def row(number: int, line: Line, paper: Paper) -> Component:
     count = int(series.n.sum()) if series.n is not None else len(series)
     low = series.low if series.low is not None else series.value
     high = series.high if series.high is not None else series.value
-    weight = series.n if series.n is not None else None
-    mean = (
-        float((series.value * weight).sum() / weight.sum())
-        if weight is not None
-        else float(series.value.mean())
-    )
-    said = [float(low.min()), mean, float(high.max()), float(series.value[-1])]
+    # every step counts alike, however often the point spoke in it
+    said = [float(low.min()), float(series.value.mean()), float(high.max()), float(series.value[-1])]
     shown_unit = "" if unit in BARE else f" {unit}"
     cells = [
         f"{count:,}",

@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "score.score",
     "shot": "shot.shot",
     "backtest": "backtest.backtest",
+    "detect": "detect.detect",
     "bench": "bench.bench",
     "gateway": "gateways.gateway",
     "backfill": "backfill.backfill",

@@ -70,8 +70,8 @@ def router(auth: Auth, texts: Texts) -> APIRouter:
         return Json({"id": actor.id, "name": actor.name, "roles": sorted(actor.roles), "crew": actor.crew})
 
     @routes.get("/login", dependencies=[SIGN_IN], include_in_schema=False)
-    async def ask(lang: Lang, next: str = "/") -> Response:  # noqa: A002 - the name in the address
-        return page(lang, next)
+    async def ask(lang: Lang, next: str = "/", *, refused: bool = False) -> Response:  # noqa: A002 - the name in the address
+        return page(lang, next, texts("sign_in.refused", lang) if refused else "")
 
     @routes.post("/login", dependencies=[SIGN_IN], include_in_schema=False)
     async def enter(

@@ -107,13 +107,9 @@ class Identify:
         action = self.paths.action(path)
         if action == OPEN or (action and self.policy.may_ask(actor, action)):
             return None
-        if (
-            action
-            and not actor.roles
-            and scope["type"] == "http"
-            and "text/html" in headers.get("accept", "")
-        ):
-            return RedirectResponse(f"/login?next={quote(path)}", 303)
+        if action and scope["type"] == "http" and "text/html" in headers.get("accept", ""):
+            refused = "&refused=1" if actor.roles else ""
+            return RedirectResponse(f"/login?next={quote(path)}{refused}", 303)
         return Response("not found" if action is None else "not allowed", 404 if action is None else 403)
 
     def _same_origin(self, headers: Headers) -> bool:

@@ -350,7 +350,7 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
 
 -- name: places_of_plans
 -- Where open cases under these plans are.
-SELECT lon, lat, plan FROM cases
+SELECT lon, lat, plan, incident FROM cases
 WHERE plan = ANY(%(plans)s) AND state IN ('registered', 'dispatched', 'handling', 'suspended')
 
 -- name: insert_run

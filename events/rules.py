@@ -21,13 +21,14 @@ Class = Literal["life", "field", "device", "info"]
 #: Readings → a number → the decision. Those of the last line are driven by time, not by readings.
 Detector = Literal[
     "threshold", "rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total", "stuck", "drift",
+    "novelty",
     "silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered",
 ]  # fmt: skip
 TIME_DRIVEN = frozenset(
     {"silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered"}
 )
 #: Detectors whose numbers are counts, shares or scores rather than values in the channel's unit.
-UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma"}
+UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma", "novelty": "score"}
 WINDOWED = frozenset({"rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total"})
 #: Detectors whose signal may be compared with what is usual or with what others say.
 COMPARABLE = frozenset({"threshold", "mean", "leq", "highest", "lowest", "total"})

@@ -110,6 +110,8 @@ class Silence:
                 onset_us = standing.get((rule.key, device.id))
                 if last_us == NEVER and onset_us is None:
                     continue  # it has never spoken: unknown, not silent
+                if self.registry.care.in_maintenance(device.number, now_us):
+                    continue  # somebody works on it
                 behind = f"gateway:{device.gateway}" in lost
                 if onset_us is not None and last_us <= onset_us:
                     yield Silent(rule, device.id, onset_us, device, behind, level)
@@ -151,9 +153,14 @@ class Silence:
                 last_us = int(heard.gateway[gateway.number])
                 patience_us = self._patience_us(rule, behind[gateway.id])
                 quiet = last_us != NEVER and now_us - max(last_us, self.started_us) > patience_us
+                quiet = quiet and not self._at_work(behind[gateway.id], now_us)
                 silent = self._held(rule, f"gateway:{gateway.id}", last_us, standing, now_us, quiet=quiet)
                 if silent is not None:
                     yield silent
+
+    def _at_work(self, devices: list[Device], now_us: int) -> bool:
+        """Somebody works on all of them."""
+        return all(self.registry.care.in_maintenance(device.number, now_us) for device in devices)
 
     def _patience_us(self, rule: Rule, devices: list[Device]) -> float:
         """A gateway is lost when even its liveliest device would have spoken several times."""

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from gis.asset import Provenance
-from gis.city import City
+from gis.ground import Ground
 from gis.lines import Floats, Geometry
 from gis.network import Isolation
 from gis.routing import ring
@@ -54,7 +54,7 @@ class Hazard:
     provenance: Provenance = "real"
 
 
-def flood(city: City, lon: float, lat: float, depth_m: float, asset: str = "") -> tuple[Zone, ...]:
+def flood(city: Ground, lon: float, lat: float, depth_m: float, asset: str = "") -> tuple[Zone, ...]:
     """The streets that are under water when it stands so deep at a place, or in an underpass (its `asset`).
 
     A picture of the order of size, from how streets and ramps usually fall: no ground model says where 10 cm stand.
@@ -77,9 +77,9 @@ def flood(city: City, lon: float, lat: float, depth_m: float, asset: str = "") -
     return tuple(zones)
 
 
-def _lines(city: City, x: float, y: float, reach_m: float, ramps: object) -> dict[str, Geometry]:
+def _lines(city: Ground, x: float, y: float, reach_m: float, ramps: object) -> dict[str, Geometry]:
     """The middle lines, in metres, of these roads, or else of all around a place that do not lie under the ground."""
-    roads = city.base.roads
+    roads = city.roads
     near = ring(roads, (x, y), reach_m)
     if isinstance(ramps, list):
         near = np.array([row for row, name in enumerate(roads.id) if name in set(ramps)], np.int32)
@@ -98,7 +98,7 @@ def _wet(streets: Geometry, x: float, y: float, reach_m: float) -> Geometry:
 
 
 def plume(
-    city: City, lon: float, lat: float, *, wind_from_deg: float, wind_mps: float, reach_m: float
+    city: Ground, lon: float, lat: float, *, wind_from_deg: float, wind_mps: float, reach_m: float
 ) -> tuple[Zone, ...]:
     """Where a gas or smoke drifts from a place: three surfaces of a Gaussian plume at the ground, out to `reach_m`.
 
@@ -141,7 +141,7 @@ def _isopleths(reach_m: float) -> list[Floats]:
     return outlines
 
 
-def isolated(city: City, isolation: Isolation) -> tuple[Zone, ...]:
+def isolated(city: Ground, isolation: Isolation) -> tuple[Zone, ...]:
     """The zone that gets no water once some valves are shut: a margin around the dry pipes.
 
     `valves` tells each valve to shut with its place: [id, lon, lat].
@@ -156,7 +156,7 @@ def isolated(city: City, isolation: Isolation) -> tuple[Zone, ...]:
     return (Zone(1, zone, {"customers": isolation.customers, "valves": valves}),)
 
 
-def closed(city: City, roads: Sequence[str]) -> tuple[Zone, ...]:
+def closed(city: Ground, roads: Sequence[str]) -> tuple[Zone, ...]:
     """Closed roads as lines."""
     shapes = [city.asset(road).geometry for road in roads]
     return (Zone(1, shapely.union_all(shapes), {"roads": list(roads)}),) if shapes else ()

@@ -374,7 +374,9 @@ class _Work:
         quality = rows.quality
         quality[rows.missing] |= np.uint16(Quality.NO_EVENT_TIME)
         quality[age_s < -limits.future_after_s] |= np.uint16(Quality.FUTURE)
-        quality[self.assembler.outside(rows.value, channel)] |= np.uint16(Quality.OUT_OF_RANGE)
+        device = self.registry.device_of[rows.point] if self.registry.size else np.empty(0, np.int32)
+        value = self.registry.care.applied(device, channel, rows.time_us, rows.value, quality)
+        quality[self.assembler.outside(value, channel)] |= np.uint16(Quality.OUT_OF_RANGE)
         late = age_s > limits.late_after_s
         if late.any():
             late &= ~np.array([parcel.history for parcel in self.parcels], bool)[rows.parcel]
@@ -382,11 +384,11 @@ class _Work:
         gateways = [self.registry.gateways.get(parcel.gateway) for parcel in self.parcels]
         gateway = np.array([found.number if found else 0 for found in gateways], np.int32)
         return Batch(
-            self.registry.device_of[rows.point] if self.registry.size else np.empty(0, np.int32),
+            device,
             channel,
             rows.time_us,
             received,
-            rows.value,
+            value,
             quality,
             gateway[rows.parcel],
         )

@@ -20,7 +20,7 @@ from core.metrics import Metrics
 from ingest import mqtt
 from ingest.intake import Intake
 from ingest.mqtt import Code, Kind, Message, Packet, Properties, ProtocolError, Run, Slicer
-from ingest.rights import REPLY, STATUS, TELEMETRY
+from ingest.rights import REPLY, STATUS, TELEMETRY, TWIN
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
 from iot.codecs.plain import Mapper
@@ -54,7 +54,7 @@ class BrokerSettings:
     tls: ssl.SSLContext | None = None
     topics: Sequence[str] = (
         "telemetry/+", "telemetry/+/cbor", "telemetry/+/arrow", "status/+", "command/+/reply",
-        "spBv1.0/#", "tb/+/telemetry", "tb/+/gateway",
+        "twin/+", "spBv1.0/#", "tb/+/telemetry", "tb/+/gateway",
     )  # fmt: skip
 
 
@@ -67,6 +67,11 @@ class BrokerNews:
     def status(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
+
+    def twin(
+        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
+    ) -> None:
+        """What devices say they are (`own`: the gateway itself). Settle the receipt when it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ def understand(topic: str, mappers: Sequence[Mapper] = ()) -> Heard | None:
             return Heard(gateway, TELEMETRY[what])
         case "status" if not what:
             return Heard(gateway, STATUS)
+        case "twin" if not what:
+            return Heard(gateway, TWIN)
         case "command" if what == "reply":
             return Heard(gateway, REPLY)
         case "tb" if what in ("telemetry", "gateway"):
@@ -245,7 +252,12 @@ class Wire(Stream):
         receipt: Receipt = NoReceipt()
         if run.ids:
             receipt = self.promise(acknowledged, len(run.ids), sum(map(len, run.payloads)))
-        self.link.intake.put(Parcel(heard.gateway, heard.source, run.payloads, now_us, receipt, run.topic))
+        if heard.source == TWIN:
+            self.link.news.twin(heard.gateway, run.payloads, now_us, receipt, own=False)
+        else:
+            self.link.intake.put(
+                Parcel(heard.gateway, heard.source, run.payloads, now_us, receipt, run.topic)
+            )
 
     def _received(self, packet: Packet) -> None:
         version = self.settings.version

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from core.clock import Clock
@@ -21,7 +21,7 @@ from core.metrics import Metrics
 from ingest import mqtt
 from ingest.intake import Intake
 from ingest.mqtt import Code, Connect, Kind, Message, Packet, ProtocolError, Run, Slicer
-from ingest.rights import MESSAGE, REPLY, STATUS, GatewayRights, Rights
+from ingest.rights import MESSAGE, OWN_TWIN, REPLY, STATUS, TWIN, GatewayRights, Rights
 from ingest.session import Board, Session, Subscription
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
@@ -34,6 +34,12 @@ PATIENCE_S = 10.0
 #: Before it is known who speaks, a packet may have this many bytes.
 STRANGER_BYTES = 64 << 10
 TICK_S = 1.0
+#: A client that is told why it is let go may still be writing: what it says is thrown away for so long, so that the
+#: network does not take back what we told it.
+LINGER_S = 1.0
+LINGERING = frozenset(
+    {Code.MALFORMED, Code.PROTOCOL_ERROR, Code.RECEIVE_MAXIMUM, Code.TOO_LARGE, Code.BAD_ALIAS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,14 @@ class Listener:
     def status(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
+
+    def twin(
+        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
+    ) -> None:
+        """What devices say they are (`own`: the gateway itself). Settle the receipt when it is kept."""
+
+    def turned_away(self, gateway: str, what: str) -> None:
+        """It tried what it may not; `gateway` is only what it calls itself when its secret is wrong."""
 
 
 class Endpoint:
@@ -167,6 +181,9 @@ class Endpoint:
             self._deliver(message, session)
         elif role == REPLY:
             self.listener.reply(session.gateway, message.payload, now_us)
+        elif role in (TWIN, OWN_TWIN):
+            said, own = [message.payload], role == OWN_TWIN
+            self.listener.twin(session.gateway, said, now_us, NoReceipt(), own=own)
         elif role is not None:
             parcel = Parcel(session.gateway, role, [message.payload], now_us, NoReceipt(), message.topic)
             self.intake.put(parcel)
@@ -222,10 +239,12 @@ class Connection(Stream):
         self._will: Message | None = None
         self._backlog: deque[Run | Packet] | None = None
         self._roles: dict[str, str | None] = {}
+        self._unreleased: set[bytes] = set()  # QoS 2 identifiers that no PUBREL has freed
         self._messages = Bucket(self.limits.messages_s)
         self._bytes = Bucket(self.limits.bytes_s)
         self._seen_s = self._packet_s = endpoint.clock.monotonic_s()
         self._why = "connection lost"
+        self._ended = False
 
     # -- the transport's side ----------------------------------------------------------------------------
 
@@ -244,6 +263,8 @@ class Connection(Stream):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return  # nothing that is still in the pipe counts
         endpoint = self.endpoint
         now_s = self._seen_s = endpoint.clock.monotonic_s()
         if not self._slicer.waiting:
@@ -283,16 +304,21 @@ class Connection(Stream):
 
     def end(self, code: Code, why: str) -> None:
         """Close the connection; a 5.0 client is told the code."""
-        if self._transport is None:
+        if self._transport is None or self._ended:
             return
         self._why = why
-        if self._session is not None and self._slicer.version == mqtt.V5:
+        self._ended = True
+        told = self._session is not None and self._slicer.version == mqtt.V5
+        if told:
             self._transport.write(mqtt.disconnect(code))
         if code not in (Code.SUCCESS, Code.SHUTTING_DOWN, Code.TAKEN_OVER):
             self.endpoint.metrics.count("mqtt_ended", reason=code.name.lower())
             self.endpoint.log.info("mqtt_connection_ended", gateway=self.gateway, reason=why)
-        self._transport.close()
-        self._backlog = deque()  # nothing that is still in the pipe counts
+        if told and code in LINGERING and self._transport.can_write_eof():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
 
     def check(self, now_s: float) -> None:
         """Once a second: is it still there, and does it get on?"""
@@ -341,11 +367,19 @@ class Connection(Stream):
         match kind:
             case Kind.PINGREQ:
                 self.write(mqtt.PINGRESP)
-            case Kind.PUBACK:
+            case Kind.PUBACK | Kind.PUBCOMP:
                 self._session.acknowledged(mqtt.read_acknowledgement(packet.body, version)[0])
                 self.endpoint.push(self._session)
+            case Kind.PUBREC:
+                number, code = mqtt.read_acknowledgement(packet.body, version)
+                if code < Code.UNSPECIFIED:
+                    self.write(self._session.received(number))
+                else:
+                    self._session.acknowledged(number)
+                    self.endpoint.push(self._session)
             case Kind.PUBREL:
                 number, _ = mqtt.read_acknowledgement(packet.body, version)
+                self._unreleased.discard(number.to_bytes(2, "big"))
                 self.write(mqtt.acknowledge(Kind.PUBCOMP, [number.to_bytes(2, "big")]))
             case Kind.SUBSCRIBE:
                 self._subscribing(self._session, packet)
@@ -393,9 +427,11 @@ class Connection(Stream):
                 if connect.version == mqtt.V5 or connect.username
                 else Code.NOT_AUTHORIZED
             )
+            self.endpoint.listener.turned_away(name, "bad credentials")
             self._turn_away(code, f"bad credentials of {name[:64]!r}")
             return
         if connect.will is not None and self.endpoint.rights.publish(gateway, connect.will.topic) is None:
+            self.endpoint.listener.turned_away(gateway, f"will {connect.will.topic}")
             self._turn_away(Code.NOT_AUTHORIZED, f"may not publish its will to {connect.will.topic[:100]!r}")
             return
         self._signed_in(connect, gateway)
@@ -443,6 +479,7 @@ class Connection(Stream):
             values["assigned_client_id"] = client_id
         self._session = session
         self.write(mqtt.connack(connect.version, Code.SUCCESS, present=present, values=values))
+        self.write(session.releases())
         endpoint.push(session)
         endpoint.listener.connected(gateway, endpoint.clock.now_us())
 
@@ -474,6 +511,7 @@ class Connection(Stream):
             elif not endpoint.rights.subscribe(self.gateway, topic_filter):
                 codes.append(Code.NOT_AUTHORIZED)
                 endpoint.metrics.count("mqtt_not_authorized", gateway=self.gateway)
+                endpoint.listener.turned_away(self.gateway, f"subscribe {topic_filter}")
             else:
                 subscription = Subscription.of(topic_filter, options, identifier)
                 endpoint.board.subscribe(session, subscription, endpoint.clock.monotonic_s())
@@ -493,6 +531,8 @@ class Connection(Stream):
         if role is None:
             self._not_authorized(run, kind)
             return
+        if run.qos == 2:
+            self._unreleased.update(run.ids)
         endpoint = self.endpoint
         now_us = endpoint.clock.now_us()
         if role in (STATUS, REPLY, MESSAGE):
@@ -506,14 +546,23 @@ class Connection(Stream):
                     endpoint._deliver(message, self._session)  # noqa: SLF001 - its own connection
             if run.ids:
                 self.answer(mqtt.acknowledge(kind, run.ids))
+                self._check_window()
             return
         receipt: Receipt = NoReceipt()
         if run.ids:
             size = sum(map(len, run.payloads))
-            receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids), size)
-            if self.in_flight > self.limits.in_flight and self._slicer.version == mqtt.V5:
-                raise ProtocolError(Code.RECEIVE_MAXIMUM, f"{self.in_flight} in flight")
-        endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
+            receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids) if run.qos == 1 else 0, size)
+            self._check_window()
+        if role in (TWIN, OWN_TWIN):
+            endpoint.listener.twin(self.gateway, run.payloads, now_us, receipt, own=role == OWN_TWIN)
+        else:
+            endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
+
+    def _check_window(self) -> None:
+        """What is neither acknowledged nor released [3.3.4] stays within what CONNACK said; 3.1.1 has no limit."""
+        open_ids = self.in_flight + len(self._unreleased)
+        if open_ids > self.limits.in_flight and self._slicer.version == mqtt.V5:
+            raise ProtocolError(Code.RECEIVE_MAXIMUM, f"{open_ids} in flight")
 
     def _learn_role(self, topic: str) -> str | None:
         if len(self._roles) >= 64:
@@ -524,6 +573,7 @@ class Connection(Stream):
     def _not_authorized(self, run: Run, kind: Kind) -> None:
         """5.0 is told so in the acknowledgement; 3.1.1 has no way to be told, so the connection ends [3.3.5]."""
         self.endpoint.metrics.count("mqtt_not_authorized", gateway=self.gateway)
+        self.endpoint.listener.turned_away(self.gateway, f"publish {run.topic}")
         if self._slicer.version == mqtt.V311:
             raise ProtocolError(Code.NOT_AUTHORIZED, f"may not publish to {run.topic[:100]!r}")
         packets = b"".join(

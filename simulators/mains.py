@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from gis.hydraulics import MIDDLE, Hydraulics
+from gis.hydraulics import MIDDLE, SECOND_HALF, Hydraulics
+from gis.network import Network
 from simulators import scenario as acts
 from simulators.devices import Device, Say
 from simulators.parts import NOBODY, Shown
@@ -31,6 +32,7 @@ class Mains:
         scenario: Scenario,
         seed: int,
         offset_us: int,
+        network: Network,
     ) -> None:
         rng = np.random.default_rng([77, seed])
         self._places = places
@@ -39,7 +41,8 @@ class Mains:
             if isinstance(action, acts.Burst):
                 self._chosen[cause] = _pipe(action, places, rng)
         self._rng = rng
-        model = Hydraulics(places.inp, split=sorted({s.asset for s in self._chosen.values()}), live=True)
+        self._split = {spot.asset for spot in self._chosen.values()}
+        model = Hydraulics(places.inp, split=sorted(self._split), live=True)
         gauges = [say.source for _, say in gauged if isinstance(say.source, Gauge)]
         self.supply = Supply(model, places.pattern, gauges, seed=seed, offset_us=offset_us)
         self._spots = [device.spot for device, _ in gauged]
@@ -48,6 +51,9 @@ class Mains:
         self._growing: dict[int, tuple[int, float, float]] = {}
         self._fading_us: dict[int, int] = {}
         self._now_us = 0
+        self._network = network
+        self._names = scenario.names
+        self._shut: dict[int, list[str]] = {}
 
     def close(self) -> None:
         self.supply.model.close()
@@ -69,6 +75,8 @@ class Mains:
                 self._growing[cause] = (now_us, action.grows, action.flow_m3h)
             else:
                 self.supply.burst(spot.asset, action.flow_m3h)
+        elif isinstance(action, acts.Isolate):
+            return self._isolate(self._names[action.of])
         elif isinstance(action, acts.Draw):
             spot = self._places.hydrants[action.hydrant - 1]
             self._draw(spot, action.flow_m3h)
@@ -90,6 +98,8 @@ class Mains:
             return
         self._growing.pop(cause, None)
         if cause in self._chosen:
+            for link in self._shut.pop(cause, []):
+                self.supply.model.close_link(link, closed=False)
             self.supply.repair(spot.asset)
         elif spot.link.startswith("WP"):
             self.supply.stopped.discard(spot.link)
@@ -100,6 +110,20 @@ class Mains:
             self.supply.extra = 1.0
         self._fading_us[cause] = now_us
         self.supply.at_once()
+
+    def _isolate(self, cause: int) -> Spot:
+        """Shut what parts the burst from the rest, a valve on the broken pipe itself at its own end."""
+        spot, valves = self._chosen[cause], self._network.valves
+        self._shut[cause] = []
+        for valve in self._network.isolating_valves(spot.asset).valves:
+            row = valves.id.index(valve)
+            edge = self._network.edge_ids[valves.edge[row]]
+            at_head = valves.node[row] == self._network.head[valves.edge[row]]
+            link = edge + SECOND_HALF if at_head and edge in self._split else edge
+            self.supply.model.close_link(link)
+            self._shut[cause].append(link)
+        self.supply.at_once()
+        return spot
 
     def _draw(self, spot: Spot, flow_m3h: float) -> None:
         head_m = 30.0  # about what stands at a hydrant

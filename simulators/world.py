@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clock import DAY_US, SECOND_US
+from gis.city import City
 from simulators import parts as parts_
 from simulators import scenario as acts
 from simulators import tape
@@ -57,9 +58,9 @@ class FactTold:
 
 
 class World:
-    """One run of one scenario. Close it when done: it holds an EPANET project."""
+    """One run of one scenario on the city of the scene. Close it when done: it holds engines' projects."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, *, seed: int | None = None) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, city: City, *, seed: int | None = None) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.begun_us = scenario.start_us(scene.zone)
@@ -71,19 +72,26 @@ class World:
         self._places = scene.places
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
         self._speakers = scene.speakers()
+        mine = {device.gateway for device in self.devices}
+        self._nodes = {name: node for name, node in scene.nodes().items() if name in mine}
         self._gateway_of = {device.id: device.gateway for device in self.devices}
         self._blame: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         roads = [device.spot for device in self.devices if device.role == "road"]
         detectors = [device.id for device in self.devices if device.kind == "fire_detector"]
-        self.parts: list[Part] = parts_.of(scene.places, roads, detectors, self.seed)
+        hours = scenario.lasts / 3600
+        self.parts: list[Part] = parts_.of(scene.places, city, hours, roads, detectors, self.seed)
         gauged = [
             (device, say) for device in self.devices for say in device.says if isinstance(say.source, Gauge)
         ]
-        self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us) if gauged else None
-        self.hardware = Hardware([device.id for device in self.devices], self.seed)
-        self.network = Network()
+        self.mains = None
+        if gauged:
+            network = city.networks["water_supply"]
+            self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us, network)
+        where = {device.id: (device.spot.zone, device.spot.area) for device in self.devices}
+        self.hardware = Hardware(where, self.seed)
+        self.network = Network(self._nodes)
         self._fleets = [*self._stream_fleets(scene), *self._gauge_fleet(gauged)]
 
     def _wanted(self, device: Device) -> bool:
@@ -95,6 +103,9 @@ class World:
     def close(self) -> None:
         if self.mains is not None:
             self.mains.close()
+        for part in self.parts:
+            if isinstance(part, parts_.Roads):
+                part.close()
 
     @property
     def ends_us(self) -> int:
@@ -122,8 +133,9 @@ class World:
         self.said += len(samples)
         for sample in samples:
             self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
-        wires = packs(self.hardware.apply(samples, self.now_us), self._gateway_of, self._speakers)
-        return self.network.carry(wires, dt_s)
+        heard = self.hardware.apply(samples, self.now_us)
+        wires = packs(heard, self._gateway_of, self._speakers, self._nodes)
+        return self.network.carry(wires, self.now_us, dt_s)
 
     def _turn(self, cause: int, action: Act) -> None:
         """Begin an action that is due, end one whose time is over."""
@@ -147,6 +159,9 @@ class World:
         if isinstance(action, acts.GatewayOut):
             self.network.begin(action)
             return Spot("", 0, 0)
+        if isinstance(action, acts.Chatter):
+            self._hurry(action.devices, action.period)
+            return Spot("", 0, 0)
         if isinstance(action, acts.Fact):
             return self._near(action.near)
         parts = self.parts if self.mains is None else [self.mains, *self.parts]
@@ -161,9 +176,15 @@ class World:
             self.hardware.end(cause, self.now_us)
         elif isinstance(action, acts.GatewayOut):
             self.network.end(action.gateway)
+        elif isinstance(action, acts.Chatter):
+            self._hurry(action.devices, 0.0)
         elif not isinstance(action, acts.Fact):
             for part in self.parts if self.mains is None else [self.mains, *self.parts]:
                 part.end(cause, self.now_us)
+
+    def _hurry(self, devices: str, period_s: float) -> None:
+        for fleet in self._fleets:
+            fleet.hurry(devices, round(period_s * SECOND_US))
 
     def facts(self, before_us: int) -> list[FactTold]:
         """Reports and permits that the product hears of in this tick."""
@@ -202,7 +223,7 @@ class World:
 
     def _point(self, device: Device, say: Say) -> Point:
         slowest = max(say.period_us, round(self.scenario.period * SECOND_US))
-        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband)
+        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband, say.alarm_us)
 
     def _stream_fleets(self, scene: Scene) -> list[Fleet]:
         _, table = scene.streams()

@@ -14,6 +14,7 @@ import click
 from app import backtest as tests
 from app import declared, place
 from app.pipes import Pipes
+from app.town import ground_of
 from core import domains as reading
 from core.clock import DAY_US, SystemClock, to_us
 from core.db import Database
@@ -22,7 +23,6 @@ from events.backtest import Load
 from events.citytime import CityTime
 from events.engine import Model, load_model
 from events.place import World
-from gis.city import sample_city
 from iot import kinds, registry_store
 
 #: Without `--from`: the last week.
@@ -77,7 +77,7 @@ async def _run(
     await database.open()
     try:
         registry = await registry_store.load(database, found.catalogue)
-        world = World(Pipes(await asyncio.to_thread(sample_city)))
+        world = World(Pipes(await asyncio.to_thread(ground_of(found.settings, database.dsn, SystemClock()))))
         loads = {}
         for name, model in models.items():
             load, _ = await tests.run(

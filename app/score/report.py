@@ -43,7 +43,7 @@ def page(run: Run, city: City) -> str:
 
 def _expected(run: Run) -> str:
     rows: list[Sequence[object]] = []
-    for match in run.matches:
+    for match in run.ours.matches:
         said = match.said
         rows.append(
             (
@@ -54,7 +54,7 @@ def _expected(run: Run) -> str:
                 match.cause_rank() or "–" if said else "",
             )
         )  # fmt: skip
-    rows += [("–", said.type, "false", _clock(run, said.opened_us), said.zone, "") for said in run.false]
+    rows += [("–", said.type, "false", _clock(run, said.opened_us), said.zone, "") for said in run.ours.false]
     return _table(rows, ("cause", "type", "verdict", "delay", "off by", "rank of the true cause"))
 
 

@@ -11,6 +11,7 @@ from events.citytime import CityTime
 from events.detectors import Detector, Ints
 from events.detectors.families import Compared, Drift, Sliding, Stuck, Surroundings, Threshold, Tumbling
 from events.detectors.memory import Memory
+from events.detectors.novelty import Novelty
 from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
 from events.guards import BACKGROUND, RAIN, Guards, Others, Switches, nothing_switched
 from events.rules import Part, RuleSet
@@ -61,6 +62,7 @@ RECIPES = (
     Recipe(Tumbling, lambda part: part.detector in _TUMBLING, _tumbling),
     Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
     Recipe(Drift, lambda part: part.detector == "drift", _nothing),
+    Recipe(Novelty, lambda part: part.detector == "novelty", _nothing),
 )
 
 

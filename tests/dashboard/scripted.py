@@ -339,7 +339,7 @@ def screens(
 
 
 def words() -> text.Texts:
-    homes = [ROOT / room for room in ("core", "iot", "events", "dispatch", "dashboard", "app")]
+    homes = [ROOT / room for room in ("core", "iot", "ingest", "events", "dispatch", "dashboard", "app")]
     return text.load([*homes, *sorted((ROOT / "domains").glob("*"))])
 
 

@@ -52,13 +52,17 @@ DRIFT = rule(
     "drift", ["logger"], channel="pressure", unit="sigma", detector="drift",
     on={"at_least": 12}, off={"at_most": 1},
 )  # fmt: skip
+NOVEL = rule(
+    "novel", ["logger"], channel="pressure", unit="score", detector="novelty",
+    on={"at_least": 3.5}, off={"below": 1, "min_samples": 100},
+)  # fmt: skip
 FIRE = rule(
     "fire", ["detector"], channel="alarm", on={"equals": 1, "for": "10s"}, off={"equals": 0, "for": "30s"}
 )
 
 FAMILIES: dict[str, RuleDecl] = {
     "threshold": LOW, "lower": LOWER, "fall": DROP, "rise": RISE, "count": OFTEN, "mean": MEAN, "stuck": STUCK,
-    "drift": DRIFT,
+    "drift": DRIFT, "novelty": NOVEL,
 }  # fmt: skip
 CITYWIDE = registry([device(1, "logger"), device(2, "logger"), device(3, "logger")])
 

@@ -235,6 +235,53 @@ async def test_what_was_sent_to_a_session_waits_for_it(house: House) -> None:
     await client.close()
 
 
+@pytest.mark.parametrize("version", [mqtt.V311, FIVE])
+async def test_a_command_at_qos_2_is_delivered_exactly_once_across_a_reconnect(
+    house: House, version: int
+) -> None:
+    keep: mqtt.Properties = {"session_expiry": 60} if version == FIVE else {}
+    client = Client(house.port, version=version)
+    await client.connect(clean=False, values=dict(keep))
+    client.subscribe("command/gw-0", options=2)
+    assert (await client.packet(Kind.SUBACK)).body[-1] == 2
+    house.endpoint.publish(Message("command/gw-0", b"open", 2))
+    run = await client.next()
+    assert isinstance(run, Run)
+    assert (run.qos, run.payloads) == (2, [b"open"])
+    client.writer.write(mqtt.acknowledge(Kind.PUBREC, run.ids))
+    assert (await client.packet(Kind.PUBREL)).body == run.ids[0]
+    await client.close()  # PUBCOMP never leaves
+    await client.connect(clean=False, values=dict(keep))
+    assert (await client.packet(Kind.PUBREL)).body == run.ids[0]
+    client.writer.write(mqtt.acknowledge(Kind.PUBCOMP, run.ids))
+    house.endpoint.publish(Message("command/gw-0", b"close", 2))
+    again = await client.next()
+    assert isinstance(again, Run)
+    assert again.payloads == [b"close"]
+    await client.close()
+
+
+async def test_a_pubrec_for_nothing_is_told_so(house: House) -> None:
+    async with Client(house.port, version=FIVE) as client:
+        client.writer.write(mqtt.acknowledge(Kind.PUBREC, [b"\0\7"]))
+        released = await client.packet(Kind.PUBREL)
+        assert mqtt.read_acknowledgement(released.body, FIVE) == (7, Code.NO_PACKET_ID)
+
+
+async def test_qos_2_that_is_not_released_counts_against_the_window(house: House, database: Database) -> None:
+    async with Client(house.port, version=FIVE) as client:
+        sent = [client.send("telemetry/gw-0", [reading(seconds=n)], qos=2) for n in range(50)]
+        await client.acknowledged(sent, Kind.PUBREC)
+        client.writer.write(mqtt.acknowledge(Kind.PUBREL, [(1).to_bytes(2, "big")]))
+        await client.acknowledged([1], Kind.PUBCOMP)
+        await client.acknowledged([client.send("telemetry/gw-0", [reading(seconds=60)], qos=2)], Kind.PUBREC)
+        client.send("telemetry/gw-0", [reading(seconds=61)], qos=2)
+        goodbye = (await client.closed())[-1]
+        assert isinstance(goodbye, Packet)
+        assert goodbye.body[0] == Code.RECEIVE_MAXIMUM
+    assert await count(database) == 51
+
+
 async def test_a_packet_that_is_too_large_ends_the_connection(house: House, database: Database) -> None:
     async with Client(house.port, version=FIVE) as client, Client(house.port, "gw-1") as neighbour:
         client.writer.write(b"\x32\xff\xff\xff\x7f" + b"x" * 1000)

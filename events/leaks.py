@@ -31,7 +31,7 @@ SIZES_M3H = (0.0, 6.5, 17.0, np.inf)
 #: Days in which a leak must be sought out at one place before it is announced: beyond doubt, and else.
 DAYS_PLAIN, DAYS_FAINT = 3, 5
 #: What is worth a crew: this flow, this share of what is known to leak, this much of the chance within reach.
-WORTH_M3H, WORTH_SHARE, WORTH_CHANCE = 2.5, 0.02, 0.5
+WORTH_M3H, WORTH_SHARE, WORTH_CHANCE = 2.5, 0.03, 0.6
 #: Nothing that was there from before is announced, and no noise is known, in fewer days.
 LEARNING_DAYS = 60
 #: The end of a leak is weighed anew for so many days, and takes at least this share of it away.
@@ -314,8 +314,12 @@ class Finder:
             )
         shown = expected * flow[:, None]
         noise = power + (OWN_ERROR * shown) ** 2 + MEAN_ERROR**2 * (shown**2).mean(axis=1, keepdims=True)
-        log = -0.5 * ((product - shown) ** 2 / noise + np.log(noise)).sum(axis=1)
+        off = (product - shown) ** 2 / noise
+        log = -0.5 * (off + np.log(noise)).sum(axis=1)
         log[~fits] = -np.inf
+        log /= max(
+            1.0, float(off[log.argmax()].mean())
+        )  # what even the best leaves over is not believed either
         chance = np.exp(log - log.max()).reshape(-1, self._pipes).sum(axis=0)
         look = int(log.argmax())
         return chance / chance.sum(), look, float(flow[look])

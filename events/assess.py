@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cel
 
 from core.clock import SECOND_US
 from events.correlate import Correlator, Fact, Group
-from events.place import World, downwind
+from events.place import Heard, World, downwind
 from events.rules import RuleSet
 from events.sentence import Ref, sentence
 from events.types import Evidence, IncidentType
@@ -67,8 +67,10 @@ class Assessor:
         anchors = [facts[fact_id] for fact_id in group.anchors]
         level = min(fact.level for fact in anchors)
         causes = self._causes(type_, anchors, correlator.world)
-        best = anchors[0] if not causes else facts[str(causes[0]["fact"])]
-        lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
+        best = _at_cause(anchors[0] if not causes else facts[str(causes[0]["fact"])], causes)
+        lon, lat = best.place.lon, best.place.lat
+        if type_.cause != "hydraulic":
+            lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
         ends = [fact.end_us for fact in anchors]
         standing = any(end is None for end in ends)
         return Assessment(
@@ -127,6 +129,8 @@ class Assessor:
 
     def _causes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
         """Candidate places: where the evidence is strongest and earliest, and what carried it came from."""
+        if pipes := self._pipes(type_, anchors, world):
+            return pipes
         first = min(fact.onset_us for fact in anchors)
         weights = {fact.id: _strength(fact, first, type_.later_half) for fact in anchors}
         carried = _carried(type_.cause, anchors, weights, world)
@@ -151,6 +155,38 @@ class Assessor:
             }
             for weight, fact in ranked
         ]  # fmt: skip
+
+    def _pipes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
+        """The pipes whose break would make pressures fall as they did; none where nothing tells."""
+        fallen = sorted(
+            (fact for fact in anchors if fact.what in type_.falls), key=lambda fact: (fact.onset_us, fact.id)
+        )
+        if world.breaks is None or not fallen:
+            return []
+        first = fallen[0]
+        until_us = first.onset_us + round(type_.later_half * SECOND_US)
+        together = [f for f in fallen if f.onset_us <= until_us and f.place.zone == first.place.zone]
+        pipes = world.breaks(first.place.zone, self._heard(together))
+        return [
+            {
+                "fact": first.id, "asset": pipe.asset, "device": "", "name": pipe.name,
+                "lon": pipe.lon, "lat": pipe.lat, "probability": round(pipe.chance, 3),
+                "why": sentence("explain.cause.hydraulic", [_ref(fact) for fact in together]),
+            }
+            for pipe in pipes
+        ]  # fmt: skip
+
+    def _heard(self, fallen: list[Fact]) -> Heard:
+        """What the loggers of a district say: those that raised the alert by how much, the others that they did not."""
+        first = fallen[0]
+        fell = {fact.place.asset: abs(fact.peak) for fact in fallen}
+        kinds = self._rules[first.what].decl.kinds
+        others = {
+            device.asset
+            for device in self._registry.devices.values()
+            if device.kind in kinds and device.zone == first.place.zone and device.asset not in fell
+        }
+        return Heard(fell, dict.fromkeys(sorted(others), abs(first.limit)))
 
     def _name(self, fact: Fact) -> dict[str, str]:
         device = self._registry.devices.get(fact.place.device)
@@ -227,6 +263,15 @@ class Assessor:
 def _affected(type_: IncidentType, best: Fact, world: World) -> list[dict[str, object]]:
     """What the map knows to lie where the cause most likely is."""
     return world.affected(type_.affects, best.place) if world.affected is not None else []
+
+
+def _at_cause(fact: Fact, causes: list[dict[str, object]]) -> Fact:
+    """The fact as if it spoke from where the first cause lies."""
+    if not causes:
+        return fact
+    cause = causes[0]
+    lon, lat = float(str(cause["lon"])), float(str(cause["lat"]))
+    return replace(fact, place=replace(fact.place, asset=str(cause["asset"]), lon=lon, lat=lat))
 
 
 def _ref(fact: Fact) -> Ref:

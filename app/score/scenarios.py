@@ -16,6 +16,7 @@ from app.score.grouping import Labels
 from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
+from events.breaks import Located
 from events.correlate import Fact
 from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, Place
@@ -217,7 +218,8 @@ def run(
     world = World(scene, scenario, city, seed=seed)
     mine = {device.id for device in world.devices}
     rows = [row for row in scene.rows() if row.id in mine]
-    product = Product(domains, rows, scene.zone, around=Around(Pipes(city)))
+    around = Around(Pipes(city), breaks=Located(city))
+    product = Product(domains, rows, scene.zone, around=around)
     product.learn(scene.history(world.begun_us))
     ticks, sent = 0, set[str]()
     while world.now_us < world.ends_us:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.declared import Declared
-from core.clock import Clock
+from core.clock import Clock, rfc3339
 from core.db import AWAY, Database
 from core.log import logger
 from core.metrics import Metrics
@@ -59,6 +59,7 @@ class Doors(Listener, BrokerNews):
     states: States = field(default_factory=States, init=False)
     twins: Twins = field(init=False)
     operator: Operator = field(init=False)
+    session_lost_us: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.twins = Twins(self.publish)
@@ -127,6 +128,15 @@ class Doors(Listener, BrokerNews):
         return decoders_of(self.mappers) | {"sparkplug": host}
 
     # -- what gateways say beside readings -----------------------------------------------------------------
+
+    def session_lost(self, at_us: int) -> None:
+        """The broker has forgotten what it held for us: `cityops status` says so until our next start."""
+        self.session_lost_us = at_us
+
+    def alarms(self) -> dict[str, str]:
+        """What somebody must know and look after: its name → since when."""
+        lost_us = self.session_lost_us
+        return {} if lost_us is None else {"broker_session_lost": rfc3339(lost_us)}
 
     def connected(self, gateway: str, at_us: int) -> None:
         self.states.connected(gateway, at_us)

@@ -286,6 +286,7 @@ class Worker(News):
                 "spool_bytes": self.spool.size,
                 "timescale": self.table.timescale,
                 "lag_s": 0.0,
+                "alarms": self.doors.alarms(),
                 **self.engine.detail(),
             },
         )  # fmt: skip

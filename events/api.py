@@ -158,16 +158,20 @@ def _incidents(routes: APIRouter, views: EventViews) -> None:
         filters: Asked,
         _: Annotated[Actor, Depends(Allow("incident.read"))],
         type_: Annotated[list[str] | None, Query(alias="type")] = None,
+        as_of: Moment = None,
         limit: Limit = 100,
         cursor: str | None = None,
     ) -> Response:
-        found = await views.incidents(filters, limit, _cursor(cursor), _split(type_))
+        """As they stand; with `as_of` as they were known then."""
+        found = await views.incidents(filters, limit, _cursor(cursor), _split(type_), as_of)
         return Json(page(found, limit, _key("opened_at")))
 
     @routes.get("/incidents/{id_}", tags=["incidents"])
-    async def incident(id_: str, _: Annotated[Actor, Depends(Allow("incident.read"))]) -> Response:
-        """With evidence, causes, explanation and timeline."""
-        return Json(await views.incident(id_))
+    async def incident(
+        id_: str, _: Annotated[Actor, Depends(Allow("incident.read"))], as_of: Moment = None
+    ) -> Response:
+        """With evidence, causes, explanation and timeline; with `as_of` as all that was known then."""
+        return Json(await views.incident(id_, as_of))
 
     @routes.post("/incidents/{id_}/actions", tags=["incidents"])
     async def act_on_incident(

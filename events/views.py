@@ -133,20 +133,34 @@ class EventViews:
     # -- incidents -----------------------------------------------------------------------------------------
 
     async def incidents(
-        self, filters: Filters, limit: int, cursor: list[Any] | None = None, types: list[str] | None = None
+        self,
+        filters: Filters,
+        limit: int,
+        cursor: list[Any] | None = None,
+        types: list[str] | None = None,
+        as_of: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """Newest first, `limit + 1` of them at most."""
-        found = await self._rows("list_incidents", filters, limit, cursor, types=types)
+        """Newest first, `limit + 1` of them at most; as they stood at a moment."""
+        found = await self._rows("list_incidents", filters, limit, cursor, types=types, as_of=as_of)
         return [self.incident_shown(row) for row in found]
 
-    async def incident(self, id_: str) -> dict[str, Any]:
-        """One incident with its evidence and its log, by id or by number. Raises `NotFound`."""
+    async def incident(self, id_: str, as_of: datetime | None = None) -> dict[str, Any]:
+        """One incident with its evidence and its log, by id or by number; as it was known at a moment.
+
+        Raises `NotFound`, also when it was not known yet.
+        """
         async with self.database.transaction() as connection:
-            row = await store.one(connection, "get_incident", id=id_)
+            if as_of is None:
+                row = await store.one(connection, "get_incident", id=id_)
+            else:
+                row = await store.one(connection, "get_incident_as_of", id=id_, as_of=as_of)
             if row is None:
                 raise NotFound(id=id_)
-            facts = await store.rows(connection, "incident_facts", id=row["id"])
-            log = await store.rows(connection, "incident_timeline", id=row["id"])
+            if as_of is None:
+                facts = await store.rows(connection, "incident_facts", id=row["id"])
+            else:
+                facts = await store.rows(connection, "incident_facts_as_of", id=row["id"], as_of=as_of)
+            log = await store.rows(connection, "incident_timeline", id=row["id"], as_of=as_of)
             log = await named(connection, log, "actor")
             (row,) = await named(connection, [row], "acknowledged_by")
         evidence = [{name: value for name, value in fact.items() if value is not None} for fact in facts]

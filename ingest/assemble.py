@@ -176,6 +176,8 @@ class Assembler:
 
     def unit_codes(self, names: Sequence[str]) -> NDArray[np.int16]:
         """Columns of the conversion tables; unknown units lead to the last one, which converts nothing."""
+        if names and names.count(names[0]) == len(names):
+            return np.full(len(names), self._units.get(names[0], len(self._units)), np.int16)
         return np.fromiter(map(self._units.get, names, repeat(len(self._units))), np.int16, len(names))
 
     def convert(
@@ -231,7 +233,7 @@ class _Work:
     def finish(self, points: list[int]) -> Assembled:
         for refusal in self.columns.refused:
             self.refuse(refusal.frame, refusal.record, refusal.reason, refusal.detail)
-        listed = self.listed(np.array(points, np.int32))
+        listed = self.listed(np.fromiter(points, np.int32, len(points)))
         parts = [self.screened(listed, self.place_of_row)]
         for block in self.columns.blocks:
             parts += [self.screened(self.block(block), partial(self.place_in_block, block))]
@@ -245,7 +247,7 @@ class _Work:
         """The rows that came record by record."""
         columns = self.columns
         channel = self.channel_of(point)
-        value = np.array(columns.values, np.float64)
+        value = np.fromiter(columns.values, np.float64, len(point))
         for row, word in columns.states.items():
             if point[row] >= 0:
                 value[row] = self.registry.channel_by_number[int(channel[row])].decl.state_of(word)
@@ -253,7 +255,7 @@ class _Work:
         unit_ok = np.ones(len(point), bool)
         if unit.any():
             value, unit_ok = self.assembler.convert(value, channel, unit)
-        seconds = np.array(columns.times, np.float64)
+        seconds = np.fromiter(columns.times, np.float64, len(point))
         missing = np.isnan(seconds)
         parcel = np.repeat(np.arange(len(self.parcels), dtype=np.int32), self.rows_of)
         if missing.any():

@@ -44,7 +44,7 @@ LINGERING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class EndpointLimits:
-    """What one connection may do. Rates are averages with a burst of two seconds; 0 = no limit."""
+    """What one connection, and by its rates one gateway, may do. Rates allow a burst of two seconds; 0 = no limit."""
 
     packet_bytes: int = 1 << 20
     in_flight_bytes: int = 4 << 20
@@ -104,6 +104,7 @@ class Endpoint:
         self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
         self._names = 0
+        self._rates: dict[str, tuple[Bucket, Bucket]] = {}
         self.log = logger("ingest")
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -188,6 +189,12 @@ class Endpoint:
             parcel = Parcel(session.gateway, role, [message.payload], now_us, NoReceipt(), message.topic)
             self.intake.put(parcel)
 
+    def rates(self, gateway: str) -> tuple[Bucket, Bucket]:
+        """How much a gateway has said of late, in messages and in bytes: of all its connections together."""
+        if len(self._rates) > 2 * self.limits.connections:
+            self._rates.clear()
+        return self._rates.setdefault(gateway, (Bucket(self.limits.messages_s), Bucket(self.limits.bytes_s)))
+
     def new_client_id(self) -> str:
         self._names += 1
         return f"auto-{self.clock.now_us():x}-{self._names}"
@@ -240,8 +247,7 @@ class Connection(Stream):
         self._backlog: deque[Run | Packet] | None = None
         self._roles: dict[str, str | None] = {}
         self._unreleased: set[bytes] = set()  # QoS 2 identifiers that no PUBREL has freed
-        self._messages = Bucket(self.limits.messages_s)
-        self._bytes = Bucket(self.limits.bytes_s)
+        self._messages, self._bytes = Bucket(self.limits.messages_s), Bucket(self.limits.bytes_s)
         self._seen_s = self._packet_s = endpoint.clock.monotonic_s()
         self._why = "connection lost"
         self._ended = False
@@ -456,6 +462,7 @@ class Connection(Stream):
     def _signed_in(self, connect: Connect, gateway: str) -> None:
         endpoint, limits = self.endpoint, self.limits
         self.gateway = gateway
+        self._messages, self._bytes = endpoint.rates(gateway)
         self._will = connect.will
         self._slicer.max_bytes = limits.packet_bytes
         client_id = connect.client_id or endpoint.new_client_id()

@@ -22,6 +22,8 @@ QUERIES = Queries.of(__file__)
 POLL_S = 0.25
 #: A reader that lags more rows than this behind the writer reads from the table instead of holding memory.
 HELD_ROWS = 400_000
+#: Batches that are read from the table at a stroke.
+AT_ONCE = 20
 
 
 class BatchFeed:
@@ -53,10 +55,14 @@ class BatchFeed:
         Survives the loss of the database: it goes on where it was.
         """
         connection: Connection | None = None
+        ask = (
+            True  # the table: at first, where memory has a gap, and when nothing was handed over for a while
+        )
         try:
             while True:
+                self._wake.clear()
                 group = self._from_memory()
-                if not group:
+                if not group and (ask or self._offered):
                     try:
                         connection = connection or await connect(self._dsn)
                         group = await after(connection, self.cursor)
@@ -66,12 +72,12 @@ class BatchFeed:
                 if group:
                     self.cursor = group[-1].id
                 yield group
+                ask = len(group) == AT_ONCE  # there may be more
                 if not group and not self._offered:
                     try:
                         await asyncio.wait_for(self._wake.wait(), self._poll_s)
                     except TimeoutError:
-                        pass  # asks the table again
-                self._wake.clear()
+                        ask = True
         finally:
             if connection is not None:
                 await connection.close()
@@ -91,7 +97,7 @@ class BatchFeed:
         return group
 
 
-async def after(connection: Connection, cursor: int, limit: int = 20) -> list[Logged]:
+async def after(connection: Connection, cursor: int, limit: int = AT_ONCE) -> list[Logged]:
     """The batches that were committed after a cursor, oldest first."""
     rows = await (
         await connection.execute(QUERIES["batches_after"], {"cursor": cursor, "limit": limit}, binary=True)

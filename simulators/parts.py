@@ -119,6 +119,8 @@ def chicago(peak_mm_h: float, seconds: float, lasts_s: float, at: float = 0.4) -
     return float(drainage.chicago(peak_mm_h, np.array([away / 60]))[0])
 
 
+#: From this depth a street is flooded.
+FLOODED_M = 0.15
 #: Manholes whose inlets are clogged with a low point, and with an underpass.
 AT_POINT, AT_UNDERPASS = 10, 30
 
@@ -137,6 +139,8 @@ class Roads:
     hours: float
     sumps: dict[str, Underpass] = field(default_factory=dict)
     storm: Flood | None = None
+    #: After the end: lon, lat and greatest depth of streets that stood under water.
+    flooded: list[tuple[float, float, float]] = field(default_factory=list)
     _cells: dict[str, int] = field(default_factory=dict)
     _clogged: dict[int, tuple[float, list[Spot]]] = field(default_factory=dict)
     _unpowered: dict[int, Spot] = field(default_factory=dict)
@@ -152,6 +156,7 @@ class Roads:
 
     def close(self) -> None:
         if self.storm is not None:
+            self.flooded = self.storm.flooded(FLOODED_M)
             self.storm.close()
             self.storm = None
 

@@ -10,10 +10,12 @@ from fastapi import FastAPI, Request, Response
 
 from app import policy
 from core.actor import Actor
+from core.clock import SECOND_US, rfc3339
 from core.http import install_errors
 from events import api
 from tests.events.conftest import City
 from tests.events.test_engine import burst
+from tests.events.world import NOON_US
 
 ACTORS = {
     "operator": Actor("u1", "值班员", frozenset({"duty_operator"})),
@@ -51,6 +53,34 @@ async def test_incidents_are_listed_with_names_and_sentences_in_both_languages(
     assert incident["said"]["en"]["what"] == "Suspected: Water main burst"
     assert incident["opened_at"].endswith("Z")
     assert "acknowledge" in incident["allowed"]
+
+
+async def test_what_was_known_at_a_moment_is_shown_as_it_was_known(
+    http: httpx.AsyncClient, city: City
+) -> None:
+    (now,) = (await http.get("/incidents")).json()["items"]
+    whole = (await http.get(f"/incidents/{now['id']}")).json()
+    city.clock.advance(60)
+    then = {"as_of": rfc3339(city.clock.now_us())}
+    city.clock.advance(60)
+    facts = [fact["fact"] for fact in whole["evidence"]]
+    for asked in (
+        {"action": "confirm"},
+        {"action": "split", "alerts": facts[:1], "reason": "another street"},
+    ):
+        assert (await http.post(f"/incidents/{now['id']}/actions", json=asked)).status_code == 200
+    changed = (await http.get(f"/incidents/{now['id']}")).json()
+    assert (changed["state"], sum("left_at" not in fact for fact in changed["evidence"])) == ("confirmed", 2)
+    known = (await http.get(f"/incidents/{now['id']}", params=then)).json()
+    assert [fact["fact"] for fact in known["evidence"]] == facts
+    assert {fact["state"] for fact in known["evidence"]} == {"unacknowledged"}
+    assert len(known["timeline"]) == len(whole["timeline"])
+    assert {name: known[name] for name in now} == now
+    assert (await http.get("/incidents", params={**then, "state": "confirmed"})).json()["items"] == []
+    assert (await http.get("/incidents", params=then)).json()["items"] == [now]
+    before = {"as_of": rfc3339(NOON_US - 60 * SECOND_US)}
+    assert (await http.get("/incidents", params=before)).json()["items"] == []
+    assert (await http.get(f"/incidents/{now['id']}", params=before)).status_code == 404
 
 
 async def test_an_incident_is_found_by_its_number_with_evidence_and_timeline(http: httpx.AsyncClient) -> None:

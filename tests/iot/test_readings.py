@@ -326,3 +326,25 @@ async def test_a_hypertable_stays_one_and_its_days_follow_the_city(
         await moved.prepare(connection, "off")
     assert moved.timescale
     assert (await summed(database, "1d", midnight_us - DAY_US))[0][0] == midnight_us
+
+
+@SEVERAL
+async def test_a_follower_takes_what_is_handed_over_and_reads_what_is_not(store: Store, dsn: str) -> None:
+    """Every batch once and in order, whether this process hands it over, forgets to, or another one wrote it."""
+    seen: list[int] = []
+    feed = log.BatchFeed(dsn, 0)
+
+    async def follow() -> None:
+        async for group in feed.follow():
+            seen.extend(int(logged.batch.value[0]) for logged in group)
+            if len(seen) == 30:
+                return
+
+    following = asyncio.create_task(follow())
+    for n in range(30):
+        done = await store.commit(batch((1, n, float(n))), (), NOW_US, Mark("live", n))
+        assert done.logged is not None
+        if n % 3 and n != 29:
+            feed.offer(done.logged)
+    await asyncio.wait_for(following, 20)
+    assert seen == list(range(30))

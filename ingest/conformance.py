@@ -19,6 +19,8 @@ from iot.registry import Registry
 
 #: Readings remembered to know one that comes again.
 REMEMBERED = 50_000
+#: Devices of a gateway that are named; written anew each second while they speak.
+MOST_DEVICES = 10_000
 #: Names and words kept of each kind; more are only counted.
 LISTED = 200
 #: A clock that runs ahead by more is wrong (docs/RELIABILITY.md, ours).
@@ -83,7 +85,7 @@ class Counts:
             self._add("untimed", int(bool(quality & Quality.NO_EVENT_TIME)))
             self._add("late", int(bool(quality & Quality.LATE)))
             self._again((device, channel, time_us), value)
-            if len(self.devices) < REMEMBERED:
+            if len(self.devices) < MOST_DEVICES:
                 self.devices.add(registry.by_number[device].id)
         if newest_us:
             offset_s = (newest_us - outcome.at_us) / SECOND_US

@@ -32,6 +32,7 @@ COMMANDS = {
     "detect": "detect.detect",
     "bench": "bench.bench",
     "gateway": "gateways.gateway",
+    "device": "devices.device",
     "backfill": "backfill.backfill",
 }
 

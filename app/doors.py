@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 from app.declared import Declared
-from core.clock import Clock
+from core.clock import Clock, rfc3339
 from core.db import AWAY, Database
 from core.log import logger
 from core.metrics import Metrics
@@ -32,7 +32,7 @@ from ingest.tap import TappedIntake
 from ingest.tcp import TcpServer
 from ingest.twin_store import Twins
 from iot import registry_store
-from iot.codecs.frame import Decoder, Receipt
+from iot.codecs.frame import Decoder
 from iot.codecs.plain import Mapper
 from iot.registry import Registry
 
@@ -59,6 +59,7 @@ class Doors(Listener, BrokerNews):
     states: States = field(default_factory=States, init=False)
     twins: Twins = field(init=False)
     operator: Operator = field(init=False)
+    session_lost_us: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.twins = Twins(self.publish)
@@ -128,6 +129,15 @@ class Doors(Listener, BrokerNews):
 
     # -- what gateways say beside readings -----------------------------------------------------------------
 
+    def session_lost(self, at_us: int) -> None:
+        """The broker has forgotten what it held for us: `cityops status` says so until our next start."""
+        self.session_lost_us = at_us
+
+    def alarms(self) -> dict[str, str]:
+        """What somebody must know and look after: its name → since when."""
+        lost_us = self.session_lost_us
+        return {} if lost_us is None else {"broker_session_lost": rfc3339(lost_us)}
+
     def connected(self, gateway: str, at_us: int) -> None:
         self.states.connected(gateway, at_us)
 
@@ -137,11 +147,8 @@ class Doors(Listener, BrokerNews):
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         self.states.status(gateway, payload, at_us)
 
-    def twin(
-        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
-    ) -> None:
-        said = [each for payload in payloads for each in twin_store.read(gateway, payload, at_us, own=own)]
-        self.twins.reported(said, receipt)
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        self.twins.reported(twin_store.read(gateway, payload, at_us, own=own))
 
     def turned_away(self, gateway: str, what: str) -> None:
         self.intake.turned_away(gateway, what)

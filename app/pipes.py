@@ -6,7 +6,9 @@ import math
 from functools import lru_cache
 
 from events.affected import Affected
+from events.breaks import Located
 from events.place import World
+from gis.city import City
 from gis.ground import Ground
 from gis.network import Network, Sense
 
@@ -39,4 +41,6 @@ class Pipes:
 
 def world_of(city: Ground) -> World:
     """What the live engine knows of a city beside its sensors. Takes a second or two: not for the event loop."""
-    return World(Pipes(city), affected=Affected(city))
+    # Of what was imported no hydraulic model is run yet.
+    model = Located(city) if isinstance(city, City) else None
+    return World(Pipes(city), affected=Affected(city), breaks=model)

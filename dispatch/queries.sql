@@ -583,3 +583,8 @@ ORDER BY c.created_at, c.id
 
 -- name: numbers_of
 SELECT id, number, state, code, created_at, closed_at FROM cases WHERE id = ANY(%(ids)s) ORDER BY created_at, id
+
+-- name: response_in_force
+-- The highest response level of the plans that run, the oldest first.
+SELECT plan, response, started_at, provenance FROM plan_runs WHERE state = 'running' AND response <> ''
+ORDER BY array_position(ARRAY['I', 'II', 'III', 'IV'], response), started_at LIMIT 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cel
 
 from core.clock import SECOND_US
 from events.correlate import Correlator, Fact, Group
-from events.place import World, downwind
+from events.place import Heard, World, downwind
 from events.rules import RuleSet
 from events.sentence import Ref, sentence
 from events.types import Evidence, IncidentType
@@ -24,6 +24,8 @@ BEFORE_US = 15 * 60 * SECOND_US
 CANDIDATES = 5
 #: A place is so much less likely to be the cause for each that lies between it and the cause.
 CARRIED = 0.3
+#: What a place weighs that no plume comes from, of one that it surely comes from; from when on a plume is a reason.
+UNTRACED, LIKELY = 0.05, 0.5
 #: So many of the strongest places are compared with one another.
 COMPARED = 30
 
@@ -65,8 +67,10 @@ class Assessor:
         anchors = [facts[fact_id] for fact_id in group.anchors]
         level = min(fact.level for fact in anchors)
         causes = self._causes(type_, anchors, correlator.world)
-        best = anchors[0] if not causes else facts[str(causes[0]["fact"])]
-        lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
+        best = _at_cause(anchors[0] if not causes else facts[str(causes[0]["fact"])], causes)
+        lon, lat = best.place.lon, best.place.lat
+        if type_.cause != "hydraulic":
+            lon, lat = _centre(anchors, {str(c["fact"]): float(str(c["probability"])) for c in causes})
         ends = [fact.end_us for fact in anchors]
         standing = any(end is None for end in ends)
         return Assessment(
@@ -125,11 +129,15 @@ class Assessor:
 
     def _causes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
         """Candidate places: where the evidence is strongest and earliest, and what carried it came from."""
+        if pipes := self._pipes(type_, anchors, world):
+            return pipes
         first = min(fact.onset_us for fact in anchors)
         weights = {fact.id: _strength(fact, first, type_.later_half) for fact in anchors}
         carried = _carried(type_.cause, anchors, weights, world)
+        traced = _traced(type_.cause, max(anchors, key=lambda fact: (weights[fact.id], fact.id)), world)
         for fact in anchors:
-            weights[fact.id] *= CARRIED ** carried[fact.id]
+            told = traced.get(fact.place.asset)
+            weights[fact.id] *= CARRIED ** carried[fact.id] if told is None else UNTRACED + told
         total = sum(weights.values())
         by_place: dict[str, tuple[float, Fact]] = {}
         for fact in anchors:
@@ -143,10 +151,43 @@ class Assessor:
                 "fact": fact.id, "asset": fact.place.asset, "device": fact.place.device,
                 "name": self._name(fact), "lon": fact.place.lon, "lat": fact.place.lat,
                 "probability": round(weight / total, 3),
-                "why": sentence(_why(type_.cause, carried, fact), [_ref(fact)]),
+                "why": sentence(_why(type_.cause, carried, traced, fact), [_ref(fact)]),
             }
             for weight, fact in ranked
         ]  # fmt: skip
+
+    def _pipes(self, type_: IncidentType, anchors: list[Fact], world: World) -> list[dict[str, object]]:
+        """The pipes whose break would make pressures fall as they did; none where nothing tells."""
+        fallen = sorted(
+            (fact for fact in anchors if fact.what in type_.falls), key=lambda fact: (fact.onset_us, fact.id)
+        )
+        if world.breaks is None or not fallen:
+            return []
+        first = fallen[0]
+        until_us = first.onset_us + round(type_.later_half * SECOND_US)
+        together = [f for f in fallen if f.onset_us <= until_us and f.place.zone == first.place.zone]
+        pipes = world.breaks(first.place.zone, self._heard(together))
+        return [
+            {
+                "fact": first.id, "asset": pipe.asset, "device": "", "name": pipe.name,
+                "lon": pipe.lon, "lat": pipe.lat, "probability": round(pipe.chance, 3),
+                "why": sentence("explain.cause.hydraulic", [_ref(fact) for fact in together]),
+            }
+            for pipe in pipes
+        ]  # fmt: skip
+
+    def _heard(self, fallen: list[Fact]) -> Heard:
+        """What the loggers of a district say: those that raised the alert by how much, the others that they did not."""
+        first = fallen[0]
+        fell = {fact.place.asset: abs(fact.peak) for fact in fallen}
+        rule = self._rules.get(first.what)
+        kinds = rule.decl.kinds if rule is not None else ()
+        others = {
+            device.asset
+            for device in self._registry.devices.values()
+            if device.kind in kinds and device.zone == first.place.zone and device.asset not in fell
+        }
+        return Heard(fell, dict.fromkeys(sorted(others), abs(first.limit)))
 
     def _name(self, fact: Fact) -> dict[str, str]:
         device = self._registry.devices.get(fact.place.device)
@@ -225,6 +266,15 @@ def _affected(type_: IncidentType, best: Fact, world: World) -> list[dict[str, o
     return world.affected(type_.affects, best.place) if world.affected is not None else []
 
 
+def _at_cause(fact: Fact, causes: list[dict[str, object]]) -> Fact:
+    """The fact as if it spoke from where the first cause lies."""
+    if not causes:
+        return fact
+    cause = causes[0]
+    lon, lat = float(str(cause["lon"])), float(str(cause["lat"]))
+    return replace(fact, place=replace(fact.place, asset=str(cause["asset"]), lon=lon, lat=lat))
+
+
 def _ref(fact: Fact) -> Ref:
     return Ref(fact.place.device, fact.channel, fact.onset_us - BEFORE_US, fact.end_us or 0)
 
@@ -264,8 +314,18 @@ def _behind(cause: str, fact: Fact, other: Fact, world: World) -> bool:
     return world.flow.downstream_m(upper.asset, lower.asset) is not None
 
 
-def _why(cause: str, carried: Mapping[str, int], fact: Fact) -> str:
-    """The reason that is given: the direction only where it told places apart."""
+def _traced(cause: str, strongest: Fact, world: World) -> Mapping[str, float]:
+    """The chance of assets to be where the air brought it from; empty where no one is likely to be."""
+    if cause != "upwind" or world.trace is None:
+        return {}
+    found = world.trace(strongest.channel, strongest.place)
+    return found if max(found.values(), default=0.0) > LIKELY else {}
+
+
+def _why(cause: str, carried: Mapping[str, int], traced: Mapping[str, float], fact: Fact) -> str:
+    """The reason that is given: the plume where it is likely, the direction only where it told places apart."""
+    if traced.get(fact.place.asset, 0.0) > LIKELY:
+        return "explain.cause.traced"
     told = not carried[fact.id] and any(carried.values())
     return f"explain.cause.{cause}" if told else "explain.cause.strongest"
 

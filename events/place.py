@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -55,17 +55,46 @@ DOWNWIND_RAD = math.radians(20)
 SOURCE_M = 40.0
 
 
+#: (channel, place) → assets around it and the chance of each to be where it comes from; empty where nobody knows.
+Trace = Callable[[str, Place], Mapping[str, float]]
+
+
 #: (what a type declares, place) → sentences of what the map knows to be affected (`events.affected`).
 Affected = Callable[[Sequence[Affects], Place], list[dict[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """Falls in MPa by node: measured ones, and for the loggers that stayed silent the most that they can have been."""
+
+    fell: Mapping[str, float]
+    silent: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pipe that may have broken, with the chance that it is there."""
+
+    asset: str
+    name: dict[str, str]
+    lon: float
+    lat: float
+    chance: float
+
+
+#: (supply district, what was heard of it) → the pipes that most likely broke, best first (`events.breaks`).
+Breaks = Callable[[str, Heard], Sequence[Candidate]]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """What joins places beside distance: pipes and wind; and what the map knows to lie there."""
+    """What joins places beside distance: pipes and wind; what the map knows to lie there, and how it would break."""
 
     flow: Flow | None = None
     wind: Wind | None = None
     affected: Affected | None = None
+    trace: Trace | None = None
+    breaks: Breaks | None = None
 
 
 NOWHERE = World()

@@ -167,7 +167,10 @@ class IncidentType(Declared):
     evidence: Annotated[list[Evidence], Field(min_length=1)]
     #: Where the cause lies among the anchors: where they are strongest and earliest; or, too, at the lowest or highest
     #: of those that one flow joins (a blockage backs water up, a discharge runs down), or furthest up the wind.
-    cause: Literal["strongest", "lowest", "highest", "upwind"] = "strongest"
+    #: Or at the pipe of its supply district whose break would make pressures fall as they did: the peaks of the rules
+    #: in `falls` say by how much.
+    cause: Literal["strongest", "lowest", "highest", "upwind", "hydraulic"] = "strongest"
+    falls: list[str] = []
     #: An anchor that begins so much later than the first counts half as much when the cause is located.
     later_half: Span = 300.0
     priority: Annotated[int, Field(ge=1, le=4)] = 3
@@ -197,6 +200,8 @@ class IncidentType(Declared):
             raise ValueError(f"evidence {', '.join(sorted(doubled))} stands here twice")
         if not any(evidence.anchor for evidence in self.evidence):
             raise ValueError("no evidence is an anchor: nothing could ever open it")
+        if (self.cause == "hydraulic") != bool(self.falls):
+            raise ValueError("`cause: hydraulic` and `falls` go together")
         if self.sure < self.open:
             raise ValueError("`sure` must not lie below `open`")
         return self
@@ -229,6 +234,11 @@ def load(domains: Domains, rules: RuleSet, texts: Texts | None = None) -> dict[s
     for found in declared:
         wrong += _check_evidence(found, rules, known)
         wrong += _check_children(found, known)
+        wrong += [
+            found.mistake(f"no rule {name} is declared", "falls", index)
+            for index, name in enumerate(found.item.falls)
+            if all(rule.key != name for rule in rules)
+        ]
         wrong += [
             found.mistake(told, "raises", index, "when")
             for index, raised in enumerate(found.item.raises)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from core import text
@@ -98,6 +99,17 @@ class Ground(ABC):
 
     def of_kind(self, *kinds: str) -> Iterator[Asset]:
         return (asset for asset in self.assets.values() if asset.kind in kinds)
+
+    @cached_property
+    def levels(self) -> tuple[Floats, Floats]:
+        """Where the height of the ground is known (`ground_m` of manholes, low points …): x, y and heights, metres."""
+        found = [
+            (*self.plane.xy(*asset.lonlat), float(height))
+            for asset in self.assets.values()
+            if isinstance(height := asset.attributes.get("ground_m"), int | float)
+        ]
+        known = np.array(found, np.float64).reshape(-1, 3)
+        return known[:, :2], known[:, 2]
 
     def area_ids(self, xy: Floats) -> list[str]:
         """The id of the area that each of many places lies in, or is nearest to; "" in a city without areas."""

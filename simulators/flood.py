@@ -186,6 +186,8 @@ class Flood:
         self._gathered = np.zeros(len(rows))
         self._rising = np.zeros(len(rows))
         self._owed_s = 0.0
+        self._standing: Floats | None = None
+        self.deepest_m = np.zeros(self.ground.bed_m.size)
         self.fell_m3 = self.lifted_m3 = self.into_drains_m3 = self.up_m3 = self.away_m3 = 0.0
 
     def close(self) -> None:
@@ -217,9 +219,11 @@ class Flood:
         river = self.surface.depth_m[self.ground.river]
         self.away_m3 += float(river.sum()) * area
         self.surface.depth_m[self.ground.river] = 0.0
+        np.maximum(self.deepest_m, depth, out=self.deepest_m)
         self.drains.feed(sinks / dt)
         self.drains.advance(EXCHANGE_S)
         self._rising = self.drains.rising()
+        self._standing = None
 
     def clog(self, manholes: Iterable[str], share: float) -> None:
         """From now on the inlets of these take a share of what they are made for; 1: they are clean."""
@@ -252,6 +256,18 @@ class Flood:
         stayed += sum(pit.in_sump_m3 for pit in self.sumps.values())
         known = self.fell_m3 + self.up_m3 - self.into_drains_m3 - self.lifted_m3 - self.away_m3
         return abs(float(stayed) - known) / max(self.fell_m3, 1.0)
+
+    def flooded(self, depth_m: float) -> list[tuple[float, float, float]]:
+        """lon, lat and greatest depth of the streets and squares that have been so deep under water."""
+        cells = np.flatnonzero(self.ground.land.reshape(-1) & (self.deepest_m >= depth_m))
+        lonlat = self.city.plane.lonlats(self.ground.centres[cells])
+        return [(*at, deep) for at, deep in zip(lonlat.tolist(), self.deepest_m[cells].tolist(), strict=True)]
+
+    def sewer_m(self, manhole: str) -> float:
+        """Depth of water in a manhole or in the forebay of a pumping station."""
+        if self._standing is None:
+            self._standing = self.drains.depth_m()
+        return float(self._standing[self.manholes.index(manhole)])
 
     def depth_at(self, cell: int) -> float:
         return float(self.surface.depth_m.reshape(-1)[cell])

@@ -52,7 +52,6 @@ class Mains:
         self._fading_us: dict[int, int] = {}
         self._now_us = 0
         self._network = network
-        self._names = scenario.names
         self._shut: dict[int, list[str]] = {}
 
     def close(self) -> None:
@@ -75,8 +74,6 @@ class Mains:
                 self._growing[cause] = (now_us, action.grows, action.flow_m3h)
             else:
                 self.supply.burst(spot.asset, action.flow_m3h)
-        elif isinstance(action, acts.Isolate):
-            return self._isolate(self._names[action.of])
         elif isinstance(action, acts.Draw):
             spot = self._places.hydrants[action.hydrant - 1]
             self._draw(spot, action.flow_m3h)
@@ -111,8 +108,10 @@ class Mains:
         self._fading_us[cause] = now_us
         self.supply.at_once()
 
-    def _isolate(self, cause: int) -> Spot:
-        """Shut what parts the burst from the rest, a valve on the broken pipe itself at its own end."""
+    def isolate(self, cause: int) -> None:
+        """Shut the valves that the map recommends for a burst, one on the broken pipe itself at its own end."""
+        if cause not in self._chosen:
+            return
         spot, valves = self._chosen[cause], self._network.valves
         self._shut[cause] = []
         for valve in self._network.isolating_valves(spot.asset).valves:
@@ -123,7 +122,6 @@ class Mains:
             self.supply.model.close_link(link)
             self._shut[cause].append(link)
         self.supply.at_once()
-        return spot
 
     def _draw(self, spot: Spot, flow_m3h: float) -> None:
         head_m = 30.0  # about what stands at a hydrant

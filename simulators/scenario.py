@@ -47,13 +47,6 @@ class Burst(Lasting):
     grows: Span = 0.0
 
 
-class Isolate(Act):
-    """A crew shuts the valves that the map recommends around a burst; they open again when it is repaired."""
-
-    do: Literal["isolate"]
-    of: Key
-
-
 class Draw(Lasting):
     """Water is taken from a hydrant: flushing, fire fighting, theft."""
 
@@ -236,7 +229,7 @@ class Fact(Act):
 
 
 Action = Annotated[
-    Burst | Isolate | Draw | PumpTrip | Demand | Rain | PowerLost | Clog | Blockage | Discharge | GasLeak | Biogas
+    Burst | Draw | PumpTrip | Demand | Rain | PowerLost | Clog | Blockage | Discharge | GasLeak | Biogas
     | Dust | Haze | Wind | Noise | Fire | Nuisance | Fault | GatewayOut | Chatter | Fact,
     Field(discriminator="do"),
 ]  # fmt: skip
@@ -278,6 +271,8 @@ class Scenario(Declared):
     tick: Span = 5.0
     period: Span = 60.0
     domains: list[Key] = []
+    #: Crews go where the product says an incident, and what they do there changes the city.
+    crews: bool = False
     actions: list[Action] = []
     expect: Expect = Expect()
 
@@ -315,10 +310,7 @@ def read(path: Path) -> Scenario:
     for row, name in enumerate(found.expect.more):
         if name not in found.names:
             wrong.append(document.mistake(("expect", "more", row), "no action has this name"))
-    bursts = {action.name for action in found.actions if isinstance(action, Burst)}
     for row, action in enumerate(found.actions):
-        if isinstance(action, Isolate) and action.of not in bursts:
-            wrong.append(document.mistake(("actions", row, "of"), "no burst has this name"))
         if action.at >= found.lasts:
             wrong.append(document.mistake(("actions", row, "at"), "lies behind the end of the scenario"))
     if wrong:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,11 +23,14 @@ from simulators.hardware import Hardware, Label, Network
 from simulators.mains import Mains
 from simulators.parts import NOBODY, Part
 from simulators.physics.supply import Gauge
-from simulators.places import Spot
+from simulators.places import Spot, metres
+from simulators.responders import Crews, Job
 from simulators.scenario import Act, Lasting, Scenario
 from simulators.scene import Scene
 from simulators.streams import Floats, Rows, Stream
 
+#: A crew finds a cause within this distance of where it was sent.
+VISITED_M = 600.0
 #: Devices of these kinds belong to these domains.
 PREFIXES = {
     "water_supply": "ws_", "drainage": "dr_", "gas": "gas_", "construction": "con_", "flood": "fl_", "fire": "fire_",
@@ -70,6 +73,7 @@ class World:
         self.heard: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self.devices = [device for device in scene.devices if self._wanted(device)]
         self._places = scene.places
+        self._plane = city.plane
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
         self._speakers = scene.speakers()
         mine = {device.gateway for device in self.devices}
@@ -92,6 +96,7 @@ class World:
         where = {device.id: (device.spot.zone, device.spot.area) for device in self.devices}
         self.hardware = Hardware(where, self.seed)
         self.network = Network(self._nodes)
+        self.crews = Crews(city) if scenario.crews else None
         self._fleets = [*self._stream_fleets(scene), *self._gauge_fleet(gauged)]
 
     def _wanted(self, device: Device) -> bool:
@@ -103,9 +108,11 @@ class World:
     def close(self) -> None:
         if self.mains is not None:
             self.mains.close()
-        for part in self.parts:
-            if isinstance(part, parts_.Roads):
-                part.close()
+        self.roads.close()
+
+    @property
+    def roads(self) -> parts_.Roads:
+        return next(part for part in self.parts if isinstance(part, parts_.Roads))
 
     @property
     def ends_us(self) -> int:
@@ -123,6 +130,7 @@ class World:
         dt_s = (self.now_us - before) / SECOND_US
         for cause, action in enumerate(self.scenario.actions):
             self._turn(cause, action)
+        self._visits(before)
         for part in self.parts:
             part.step(self.now_us, dt_s)
         if self.mains is not None:
@@ -181,6 +189,40 @@ class World:
         elif not isinstance(action, acts.Fact):
             for part in self.parts if self.mains is None else [self.mains, *self.parts]:
                 part.end(cause, self.now_us)
+
+    def send(self, incident: str, department: str, lon: float, lat: float) -> None:
+        """The product has said an incident: its department sends a crew, where the scenario has crews."""
+        if self.crews is not None:
+            self.crews.send(incident, department, lon, lat, self.now_us)
+
+    def _visits(self, before_us: int) -> None:
+        """Who arrives at a burst shuts its valves; who is done has ended the cause that lies nearest."""
+        if self.crews is None:
+            return
+        arrived, done = self.crews.due(before_us, self.now_us)
+        for job in arrived:
+            cause = self._standing_near(job)
+            if self.mains is not None and cause is not None:
+                self.mains.isolate(cause)
+        for job in done:
+            cause = self._standing_near(job)
+            if cause is not None:
+                self._ended.add(cause)
+                self.told[cause] = replace(self.told[cause], until_us=self.now_us)
+                self._end(self.scenario.actions[cause], cause)
+
+    def _standing_near(self, job: Job) -> int | None:
+        lon, lat = self._plane.to_lonlat(*job.to)
+        here = Spot("", float(lon), float(lat))
+        away = {
+            cause: metres(told.spot, here)
+            for cause, told in self.told.items()
+            if told.spot.asset
+            and cause not in self._ended
+            and isinstance(self.scenario.actions[cause], Lasting)
+        }
+        nearest = min(away, key=lambda cause: away[cause], default=None)
+        return nearest if nearest is not None and away[nearest] <= VISITED_M else None
 
     def _hurry(self, devices: str, period_s: float) -> None:
         for fleet in self._fleets:

@@ -79,8 +79,8 @@ def _write(folder: Path, bench: Bench) -> None:
     runs: list[Run] = bench.runs
     for run in runs:
         path = folder / f"{run.scenario.key}-{run.seed}.html"
-        path.write_text(pages.page(run, bench.city), encoding="utf-8")
-        path.with_suffix(".svg").write_text(pages.picture(run), encoding="utf-8")
+        path.write_text(pages.page(run, bench.city, bench.zone), encoding="utf-8")
+        path.with_suffix(".svg").write_text(pages.picture(run, bench.zone), encoding="utf-8")
         click.echo(f"report: {path}", err=True)
 
 

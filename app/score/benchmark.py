@@ -137,9 +137,12 @@ class Bench:
         return storm.score(rate, seeds, self.model.types)
 
     def dust(self, level: str, seeds: range) -> Figures:
-        """Top-3 recall of the baselines, and what a perfect tracer could reach."""
-        found = {f"{name}_top3": dust.recall(tracer, level, seeds) for name, tracer in dust.BASELINES.items()}
-        return {**found, "ceiling": dust.ceiling(level, seeds)}
+        """Top-3 recall of the product's tracer and of the baselines, and what stands out of the noise at all."""
+        found = {"top3": dust.recall(dust.product, level, seeds)}
+        found |= {
+            f"{name}_top3": dust.recall(tracer, level, seeds) for name, tracer in dust.BASELINES.items()
+        }
+        return found | {"ceiling": dust.ceiling(level, seeds)}
 
     def flood(self, seeds: range) -> Figures:
         """Needs the extra `flood`. Raises `Unknown` without it."""
@@ -150,16 +153,17 @@ class Bench:
         return flood.score(self.city, seeds, partial(self.tell, "flood-csi"))
 
     def battledim(self, seeds: range, network: Path | None) -> Figures:
-        """Means over seeds of the yardstick finder (`app/score/leaks.py`)."""
+        """Means over seeds of what the product's finder (`events.leaks`) announces."""
         text = ltown.network(network)
         pipework = Pipework.of(text)
+        known: leaks.Knowledge | None = None
         rows = []
         for seed in seeds:
             record = ltown.run(text, seed, tell=partial(self.tell, f"L-Town {seed}"))
-            rows.append(
-                battledim.figures(record, battledim.judge(record, pipework, leaks.find(record, pipework)))
-            )
-        return {f"yardstick_{key}": float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
+            known = known or leaks.knowledge(text, pipework, record)
+            said = leaks.find(record, known, partial(self.tell, f"leaks of {seed}"))
+            rows.append(battledim.figures(record, battledim.judge(record, pipework, said)))
+        return {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
 
     def sf_fire(self, table: Path | None) -> Figures:
         """A table of real calls through the real dispatch, on a server of its own."""

@@ -16,6 +16,7 @@ from app.score.grouping import Labels
 from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
+from events.breaks import Located
 from events.correlate import Fact
 from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, Place
@@ -217,9 +218,10 @@ def run(
     world = World(scene, scenario, city, seed=seed)
     mine = {device.id for device in world.devices}
     rows = [row for row in scene.rows() if row.id in mine]
-    product = Product(domains, rows, scene.zone, around=Around(Pipes(city)))
+    around = Around(Pipes(city), breaks=Located(city))
+    product = Product(domains, rows, scene.zone, around=around)
     product.learn(scene.history(world.begun_us))
-    ticks = 0
+    ticks, sent = 0, set[str]()
     while world.now_us < world.ends_us:
         before = world.now_us
         wires = world.advance()
@@ -227,6 +229,9 @@ def run(
         product.feed(wires, world.now_us)
         world.network.hear(product.commands())
         product.tick(world.now_us)
+        for said in [each for each in product.incidents.values() if each.id not in sent]:
+            sent.add(said.id)
+            world.send(said.id, product.lead_of(said.type), said.lon, said.lat)
         ticks += 1
         if tell is not None and ticks % 100 == 0:
             tell((world.now_us - world.begun_us) / (world.ends_us - world.begun_us))

@@ -101,11 +101,12 @@ def _named(label: str) -> dict[str, Any]:
 
 
 def _field(id_: str, label: str, component: Component) -> Component:
-    """A control under its name."""
+    """A control under its name: a text has a label, what consists of several is a group."""
+    words = html.Span(label, id=f"{id_}-label")
+    if isinstance(component, dcc.Input):
+        return html.Label([words, component], className="field")
     named: dict[str, Any] = {"aria-labelledby": f"{id_}-label"}
-    return html.Div(
-        [html.Span(label, id=f"{id_}-label"), component], className="field", role="group", **named
-    )
+    return html.Div([words, component], className="field", role="group", **named)
 
 
 def register(app: Dash, explorer: Explorer, theme: Theme) -> None:
@@ -234,13 +235,8 @@ def row(number: int, line: Line, paper: Paper) -> Component:
     count = int(series.n.sum()) if series.n is not None else len(series)
     low = series.low if series.low is not None else series.value
     high = series.high if series.high is not None else series.value
-    weight = series.n if series.n is not None else None
-    mean = (
-        float((series.value * weight).sum() / weight.sum())
-        if weight is not None
-        else float(series.value.mean())
-    )
-    said = [float(low.min()), mean, float(high.max()), float(series.value[-1])]
+    # every step counts alike, however often the point spoke in it
+    said = [float(low.min()), float(series.value.mean()), float(high.max()), float(series.value[-1])]
     shown_unit = "" if unit in BARE else f" {unit}"
     cells = [
         f"{count:,}",

@@ -60,6 +60,9 @@ def test_only_the_doors_that_are_declared_are_there(tmp_path: Path) -> None:
     assert (doors.endpoint, list(doors.servers)) == (None, ["hj212"])
     assert broker_settings(found.mqtt).shared == "crew"
     assert limits_of_gateways(found.mqtt).messages_s == 50
+    assert doors.alarms() == {}
+    doors.session_lost(0)
+    assert doors.alarms() == {"broker_session_lost": "1970-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(

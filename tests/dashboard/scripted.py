@@ -43,10 +43,7 @@ NOON_US = 1_795_246_928 * SECOND_US
 Mood = Literal["calm", "alarm", "worst", "empty", "stale", "no_data"]
 EVERYBODY = frozenset({"viewer"})
 OPENED = {
-    "screen.wall",
-    "screen.open",
-    "screen.responder",
-    "screen.explore",
+    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit")),
     "map.read",
     "vital.read",
     "reading.read",
@@ -384,6 +381,11 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     app.include_router(api.router(found), prefix="/api/v1")
     app.include_router(explore_api.router(explorer(found), found.setup), prefix="/api/v1")
     app.include_router(pages.router(found.texts))
+
+    @app.get("/api/v1/auth/me")
+    async def me() -> dict[str, str]:
+        return {"id": "viewer", "name": "viewer"}
+
     if tiles is not None:
         themes = {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         app.include_router(map_api.router(CityMap(sample_city, tiles), themes), prefix="/api/v1")

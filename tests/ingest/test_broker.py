@@ -96,7 +96,9 @@ async def test_what_was_not_stored_comes_again_on_the_next_connection(
     assert row == {"n": 50}
 
 
-@pytest.mark.parametrize("name", NAMES[1:])  # iotcore closes connections of MQTT 5
+@pytest.mark.parametrize(
+    "name", NAMES[1:]
+)  # iotcore closes connections of MQTT 5, and dies when a sharer leaves
 async def test_two_workers_share_what_a_broker_holds(
     house: House, dsn: str, database: Database, tmp_path: Path, name: str
 ) -> None:

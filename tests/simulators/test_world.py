@@ -8,9 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.score import scenarios
 from core.clock import MINUTE_US
+from core.domains import Domains
 from gis.city import City, sample_city
 from simulators import scenario
+from simulators.responders import Job
 from simulators.sample import places_of
 from simulators.scenario import Scenario
 from simulators.scene import FORMATS, Scene
@@ -58,35 +61,51 @@ def test_one_seed_gives_the_same_frames(key: str, scene: Scene, city: City) -> N
     assert digest(scene, script.model_copy(update={"seed": 99}), city) != first
 
 
-def test_shutting_the_recommended_valves_ends_the_leak_and_brings_the_pressures_back(
-    scene: Scene, city: City
-) -> None:
-    """The valves are those that the map tells the product (`gis`); the truth is the hydraulics of the running city."""
+def test_a_crew_drives_there_shuts_the_recommended_valves_and_the_leak_ends(scene: Scene, city: City) -> None:
+    """The valves are those of the map (`gis`), the truth is the hydraulics of the running city."""
     loss: dict[int, float] = {}
     short: dict[int, float] = {}
+    sent: list[Job] = []
+    loggers = [device for device in scene.devices if device.kind == "ws_pressure_logger"]
+    wet = [True] * len(loggers)
     for world in played(scene, SCRIPTS["night-burst"], city):
         world.advance()
         minute = (world.now_us - world.begun_us) // MINUTE_US
-        if minute in (29, 54, 56, 83) and minute not in loss:
-            assert world.mains
-            loss[minute] = world.mains.loss_m3h(0)
-            dry = (
-                city.networks["water_supply"].isolating_valves(world.told[0].spot.asset).nodes
-                if loss[minute]
-                else ()
-            )
-            wet = [
-                device.spot.node not in dry for device in world.devices if device.kind == "ws_pressure_logger"
-            ]
-            supply = world.mains.supply
-            short[minute] = float((supply.calm_now() - supply.now)[: len(wet)][wet].max())
+        assert world.mains
+        assert world.crews
+        if minute == 40 and not sent:
+            spot = world.told[0].spot
+            world.send("I-1", "water_company", spot.lon, spot.lat)
+            sent = world.crews.jobs
+            dry = city.networks["water_supply"].isolating_valves(spot.asset).nodes
+            wet = [device.spot.node not in dry for device in loggers]
+        supply = world.mains.supply
+        loss[minute] = world.mains.loss_m3h(0)
+        short[minute] = float((supply.calm_now() - supply.now)[: len(wet)][wet].max())
+    [job] = sent
+    there, done = ((at - world.begun_us) // MINUTE_US for at in (job.arrives_us, job.done_us))
+    assert 42 <= there < 60
+    assert job.at(job.left_us) != job.at((job.left_us + job.arrives_us) // 2) != job.at(job.arrives_us)
     assert loss[29] == 0.0
-    assert loss[54] > 300
-    assert short[54] > 0.02
-    assert loss[56] == pytest.approx(0.0, abs=0.1)  # the engine gives a closed pipe a trace
-    assert short[56] < 0.01
-    assert loss[83] == 0.0
-    assert short[83] < 0.001
+    assert loss[there - 1] > 300
+    assert short[there - 1] > 0.02
+    assert loss[there + 1] == pytest.approx(0.0, abs=0.1)  # the engine gives a closed pipe a trace
+    assert short[there + 1] < 0.01
+    assert loss[done + 1] == 0.0
+    assert short[done + 1] < 0.001
+    assert world.told[0].until_us - job.done_us < MINUTE_US
+
+
+@pytest.mark.long
+def test_the_product_says_the_burst_its_crew_is_sent_and_the_water_comes_back(
+    scene: Scene, city: City, shipped: Domains
+) -> None:
+    done = scenarios.run(SCRIPTS["night-burst"], scene, shipped, city)
+    done.world.close()
+    assert scenarios.figures(done)["recall"] == 1
+    assert 0 < done.world.told[0].until_us < done.world.ends_us
+    assert done.world.mains
+    assert done.world.mains.loss_m3h(0) == 0.0
 
 
 @pytest.mark.long
@@ -108,4 +127,7 @@ def test_a_storm_floods_the_underpass_measurably_deeper_where_inlets_are_clogged
         for world in played(scene, each, city):
             world.advance()
         deepest.append(max(value for _, value in world.heard["fl-under-01/depth"]))
+        assert max(value for _, value in world.heard["dr-level-08/level"]) > 1.0, (
+            "drains are full in such a storm"
+        )
     assert deepest[0] > deepest[1] + 25

@@ -141,6 +141,8 @@ class _Anchor(_Role):
 class _Other(_Role):
     """It is in the groups that have an anchor near."""
 
+    #: The last that it was put into.
+    group: Group | None = None
     groups: set[Group] = field(default_factory=set)
 
 
@@ -156,7 +158,7 @@ class _Type:
     anchors: dict[str, _Anchor] = field(default_factory=dict)
     others: dict[str, _Other] = field(default_factory=dict)
     #: Kinds of which something was said, beside those of anchors.
-    waiting: set[_Kind] = field(default_factory=set)
+    waiting: dict[str, _Kind] = field(default_factory=dict)
 
     @functools.cached_property
     def anchoring(self) -> list[_Kind]:
@@ -182,7 +184,7 @@ class _Type:
 
     def take_other(self, other: _Other) -> None:
         self.others[other.fact] = other
-        self.waiting.add(other.kind)
+        self.waiting[other.kind.key] = other.kind
         other.kind.filed.put(other)
 
     def drop_anchor(self, fact_id: str) -> _Anchor:
@@ -377,7 +379,7 @@ class Correlator:
                 anchor.group = group
                 _merge(type_, group, loser)
         type_.take_anchor(anchor)
-        for waiting in type_.waiting:
+        for waiting in type_.waiting.values():
             self._take_waiting(anchor, waiting)
         return {group for group in touched if group.anchors or group.incident}
 
@@ -390,7 +392,7 @@ class Correlator:
         def flows(anchor: _Anchor) -> bool:
             return joined(near, spot.place, anchor.spot.place, self.world, fact.onset_us)
 
-        for anchor in type_.filed.near(near, spot, from_us, to_us, flows if near.lines else None):
+        for anchor in type_.filed.near(near, spot, from_us, to_us, flows if near.lines else None, other):
             _put(anchor.group, other)
         return set(other.groups)
 
@@ -402,7 +404,7 @@ class Correlator:
         def flows(other: _Other) -> bool:
             return joined(near, other.spot.place, spot.place, self.world, other.onset_us)
 
-        for other in kind.filed.near(near, spot, from_us, to_us, flows if near.lines else None):
+        for other in kind.filed.near(near, spot, from_us, to_us, flows if near.lines else None, anchor):
             _put(anchor.group, other)
 
     def _links(self, type_: _Type, anchor: _Anchor) -> Iterator[_Anchor]:
@@ -414,15 +416,14 @@ class Correlator:
         near, at_us = type_.decl.together.near, anchor.onset_us
         anchor.lag_us, joins_us = self._spans_us(type_, anchor)
 
-        def follows(other: _Anchor) -> bool:
-            return other.group is not anchor.group and self._follow(type_, anchor, other, joins_us)
-
         def flows(other: _Anchor) -> bool:
-            return follows(other) and joined(near, other.spot.place, anchor.spot.place, self.world, at_us)
+            return self._follow(type_, anchor, other, joins_us) and joined(
+                near, other.spot.place, anchor.spot.place, self.world, at_us
+            )
 
         from_us, to_us = at_us - max(anchor.lag_us, joins_us), at_us + type_.lag_us
-        found = type_.filed.near(near, anchor.spot, from_us, to_us, flows if near.lines else None)
-        return (other for other in found if follows(other))
+        found = type_.filed.near(near, anchor.spot, from_us, to_us, flows if near.lines else None, anchor)
+        return (other for other in found if self._follow(type_, anchor, other, joins_us))
 
     def _follow(self, type_: _Type, anchor: _Anchor, other: _Anchor, joins_us: int) -> bool:
         """Whether one of two anchors near each other came soon enough after the other."""
@@ -584,4 +585,5 @@ def _merge(type_: _Type, kept: Group, loser: Group) -> None:
 
 def _put(group: Group, other: _Other) -> None:
     group.others[other.fact] = other.kind.key
+    other.group = group
     other.groups.add(group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from events.place import METRES_A_DEGREE, Place
@@ -50,17 +50,27 @@ class Spot:
         lat = math.radians((row + 0.5) * side_m / METRES_A_DEGREE)
         return self.lon * METRES_A_DEGREE * math.cos(lat) / side_m
 
-    def shares(self, same: Sameness, other: Spot) -> bool:
-        """Whether two places have the same name; nothing is the same as nobody knows."""
-        name = self.place.named(same)
-        return bool(name) and name == other.place.named(same)
-
 
 class Placed(Protocol):
     """What can be filed."""
 
     spot: Spot
     onset_us: int
+
+    @property
+    def group(self) -> object:
+        """What it belongs to, if to one."""
+
+
+class _Nobody:
+    """Asks about all."""
+
+    spot = Spot(Place(0.0, 0.0))
+    onset_us = 0
+    group: object = object()
+
+
+NOBODY = _Nobody()
 
 
 Thing = TypeVar("Thing", bound=Placed)
@@ -113,39 +123,53 @@ class Shelf(Generic[Thing]):
             _unfile(cells, thing.spot.cells(side_m)[0], thing)
 
     def near(
-        self, near: Near, spot: Spot, from_us: int, to_us: int, joined: Callable[[Thing], bool] | None = None
-    ) -> list[Thing]:
+        self,
+        near: Near,
+        spot: Spot,
+        from_us: int,
+        to_us: int,
+        joined: Callable[[Thing], bool] | None = None,
+        asker: Placed = NOBODY,
+    ) -> Iterator[Thing]:
         """Things of times in [from, to] that are near a spot by name or metres, or are `joined` within reach of it.
 
-        One that is near in several ways may come several times.
+        One that is near in several ways may come several times. What is in the group of the asker, which may change
+        from one thing to the next, is passed over: in a flood nearly all are.
         """
         times = self._all.times
         if not times or times[-1] < from_us:
-            return []
+            return
         begin, end = bisect_left(times, from_us), bisect_right(times, to_us)
-        if end - begin <= FEW:
-            few = self._all.things[begin:end]
-            found = [thing for same in near.same for thing in few if spot.shares(same, thing.spot)]
-            pools: list[Sequence[Thing]] = [few]
-        else:
-            found = []
-            for same in near.same:
-                if name := spot.place.named(same):
-                    found += _between(self._by_name(same).get(name), from_us, to_us)
-            pools = self._around(near.reach_m, spot, from_us, to_us) if near.reach_m else []
+        few = self._all.things[begin:end] if end - begin <= FEW else None
+        for same in near.same:
+            if name := spot.place.named(same):
+                for thing in self._named_so(same, name, from_us, to_us) if few is None else few:
+                    if thing.group is not asker.group and (
+                        few is None or thing.spot.place.named(same) == name
+                    ):
+                        yield thing
         reach_m, lat, lon, east_m = near.reach_m, spot.lat, spot.lon, spot.east_m / 2
+        if not reach_m:
+            return
         sure, possible = near.within_m**2 or -1.0, reach_m**2 if joined is not None else -1.0
         degrees = reach_m / METRES_A_DEGREE
-        for pool in pools:
+        for pool in self._around(reach_m, spot, from_us, to_us) if few is None else (few,):
             for thing in pool:
                 other = thing.spot
                 north = other.lat - lat
-                if -degrees <= north <= degrees:
+                if thing.group is not asker.group and -degrees <= north <= degrees:
                     away = (north * METRES_A_DEGREE) ** 2
                     away += ((other.lon - lon) * (east_m + other.east_m / 2)) ** 2
                     if away <= sure or (away <= possible and joined is not None and joined(thing)):
-                        found.append(thing)
-        return found
+                        yield thing
+
+    def _named_so(self, same: Sameness, name: str, from_us: int, to_us: int) -> Sequence[Thing]:
+        named = self._named.get(same)
+        if named is None:
+            named = self._named[same] = {}
+            for thing in self._all.things:
+                _file(named, thing.spot.place.named(same), thing)
+        return _between(named.get(name), from_us, to_us)
 
     def _around(self, reach_m: float, spot: Spot, from_us: int, to_us: int) -> list[Sequence[Thing]]:
         """All within reach and some more."""
@@ -156,14 +180,6 @@ class Shelf(Generic[Thing]):
             for thing in self._all.things:
                 _file(cells, thing.spot.cells(side_m)[0], thing)
         return [_between(cells.get(cell), from_us, to_us) for cell in spot.cells(side_m)]
-
-    def _by_name(self, same: Sameness) -> dict[str, _Drawer[Thing]]:
-        named = self._named.get(same)
-        if named is None:
-            named = self._named[same] = {}
-            for thing in self._all.things:
-                _file(named, thing.spot.place.named(same), thing)
-        return named
 
 
 Key = TypeVar("Key", str, Cell)

@@ -45,7 +45,7 @@ class Novelty(Family):
 
     Surprise is the weighted sum of -ln p. What is surprising by habit is measured by the point's own mean and sigma.
     While a higher peak is recent the signal is 0: an event speaks once, and again only when it gets worse.
-    A range doubles when a reading lies outside, so nobody has to know it. 2.7 kB a point.
+    A range doubles when a reading lies outside, so nobody has to know it. 2.6 kB a point.
     """
 
     name = "novelty"

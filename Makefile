@@ -52,4 +52,5 @@ lock: setup  ## pin the newest allowed versions anew (needs a package index)
 	@for set in run dev uv node; do .tools/uv/bin/uv pip compile requirements/$$set.in -o requirements/$$set.txt \
 		--upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" --quiet || exit 1; done
-	@cd dashboard/web && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	@for folder in dashboard/web tests/timescale; do \
+		(cd $$folder && npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done

@@ -29,8 +29,10 @@ COMMANDS = {
     "score": "score.score",
     "shot": "shot.shot",
     "backtest": "backtest.backtest",
+    "detect": "detect.detect",
     "bench": "bench.bench",
     "gateway": "gateways.gateway",
+    "device": "devices.device",
     "backfill": "backfill.backfill",
 }
 

@@ -25,6 +25,8 @@ from core.sql import Queries
 QUERIES = Queries.of(__file__)
 CACHE_S = 3.0
 TICKET_S = 30.0
+#: A wall stays signed in: a year and a month.
+WALL_S = 400 * 86_400.0
 LINK_S = 24 * 3600.0
 TRIES = 5
 TRIES_PER_SOURCE = 50
@@ -74,7 +76,7 @@ class Auth:
     session_s: float
     _hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
-    _known: dict[bytes, tuple[float, Actor]] = field(default_factory=dict)
+    _known: dict[tuple[bytes, str], tuple[float, Actor]] = field(default_factory=dict)
     _gateways: dict[str, str] = field(default_factory=dict)
 
     async def sign_in(self, account: str, password: str, source: str) -> Actor:
@@ -110,38 +112,44 @@ class Auth:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def open_session(self, user: str, kind: str, lasts_s: float | None = None, target: str = "") -> str:
-        """A new token: `browser` and `bearer` last, `link` and `ticket` can be used once."""
+    async def open_session(
+        self, user: str, kind: str, lasts_s: float | None = None, target: str = "", source: str = ""
+    ) -> str:
+        """A new token: `browser` and `bearer` last, `link` and `ticket` can be used once.
+
+        With a `source` it is good from that address only.
+        """
         token = new_token()
         now = self.clock.now_us()
         expires = now + round((self.session_s if lasts_s is None else lasts_s) * SECOND_US)
         await self.database.execute(
             QUERIES["put_session"],
-            token_hash=digest(token), user=user, kind=kind, target=target,
+            token_hash=digest(token), user=user, kind=kind, target=target, source=source,
             now=to_datetime(now), expires=to_datetime(expires),
         )  # fmt: skip
         return token
 
-    async def actor_of(self, token: str, kinds: tuple[str, ...] = ("browser", "bearer")) -> Actor | None:
-        """Whose live session this is. Cached for `CACHE_S`."""
+    async def actor_of(self, token: str, source: str = "") -> Actor | None:
+        """Whose live session this is, asked from an address. Cached for `CACHE_S`."""
         hashed = digest(token)
         now_s = self.clock.monotonic_s()
-        known = self._known.get(hashed)
+        known = self._known.get((hashed, source))
         if known and now_s - known[0] < CACHE_S:
             return known[1]
         row = await self.database.fetch_one(
             QUERIES["find_session"],
             token_hash=hashed,
-            kinds=list(kinds),
+            kinds=["browser", "bearer"],
+            source=source,
             now=to_datetime(self.clock.now_us()),
         )
-        self._known.pop(hashed, None)
+        self._known.pop((hashed, source), None)
         if row is None:
             return None
         if len(self._known) > 10_000:
             self._known.clear()
-        self._known[hashed] = (now_s, as_actor(row))
-        return self._known[hashed][1]
+        self._known[hashed, source] = (now_s, as_actor(row))
+        return self._known[hashed, source][1]
 
     async def use_once(self, token: str, kind: str) -> tuple[Actor, str]:
         """Take a one-time link or a ticket: its user and target. Raises `NotSignedIn` when used or expired."""
@@ -153,8 +161,10 @@ class Auth:
         return as_actor(row), row["target"]
 
     async def sign_out(self, token: str) -> None:
-        self._known.pop(digest(token), None)
-        await self.database.execute(QUERIES["end_session"], token_hash=digest(token))
+        gone = digest(token)
+        for known in [key for key in self._known if key[0] == gone]:
+            del self._known[known]
+        await self.database.execute(QUERIES["end_session"], token_hash=gone)
 
     async def gateway_of(self, gateway: str, secret: str) -> str | None:
         """The gateway's id when the secret is its own.

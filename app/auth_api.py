@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.security import OAuth2PasswordRequestForm
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.auth import TICKET_S, Auth
-from app.identify import COOKIE, cookie_of
+from app.auth import TICKET_S, WALL_S, Auth
+from app.identify import COOKIE, cookie_of, source_of
 from core.actor import Actor
 from core.errors import CityOpsError
 from core.http import Allow, Json, Lang, Open
@@ -27,10 +27,6 @@ PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>
 <p role="alert">{wrong}</p><button>{enter}</button></form></main></body></html>"""
 
 
-def source_of(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
 def local(target: str) -> str:
     """A path of ours, never another site."""
     parts = urlsplit(target)
@@ -41,9 +37,11 @@ def local(target: str) -> str:
 def router(auth: Auth, texts: Texts) -> APIRouter:
     routes = APIRouter()
 
-    def signed_in(response: Response, token: str, request: Request) -> Response:
+    def signed_in(
+        response: Response, token: str, request: Request, lasts_s: float = auth.session_s
+    ) -> Response:
         response.set_cookie(
-            COOKIE, token, max_age=round(auth.session_s), httponly=True, samesite="lax",
+            COOKIE, token, max_age=round(lasts_s), httponly=True, samesite="lax",
             secure=request.url.scheme == "https",
         )  # fmt: skip
         return response
@@ -55,7 +53,7 @@ def router(auth: Auth, texts: Texts) -> APIRouter:
 
     @routes.post("/api/v1/auth/token", dependencies=[SIGN_IN], tags=["auth"])
     async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Response:
-        actor = await auth.sign_in(form.username, form.password, source_of(request))
+        actor = await auth.sign_in(form.username, form.password, source_of(request.scope))
         issued = await auth.open_session(actor.id, "bearer")
         return Json({"access_token": issued, "token_type": "bearer", "expires_in": round(auth.session_s)})
 
@@ -70,8 +68,8 @@ def router(auth: Auth, texts: Texts) -> APIRouter:
         return Json({"id": actor.id, "name": actor.name, "roles": sorted(actor.roles), "crew": actor.crew})
 
     @routes.get("/login", dependencies=[SIGN_IN], include_in_schema=False)
-    async def ask(lang: Lang, next: str = "/") -> Response:  # noqa: A002 - the name in the address
-        return page(lang, next)
+    async def ask(lang: Lang, next: str = "/", *, refused: bool = False) -> Response:  # noqa: A002 - the name in the address
+        return page(lang, next, texts("sign_in.refused", lang) if refused else "")
 
     @routes.post("/login", dependencies=[SIGN_IN], include_in_schema=False)
     async def enter(
@@ -82,7 +80,7 @@ def router(auth: Auth, texts: Texts) -> APIRouter:
         next: Annotated[str, Form()] = "/",  # noqa: A002 - the name in the form
     ) -> Response:
         try:
-            actor = await auth.sign_in(username, password, source_of(request))
+            actor = await auth.sign_in(username, password, source_of(request.scope))
         except CityOpsError as refused:
             return page(lang, next, texts(refused.key, lang), 401)
         return signed_in(
@@ -91,14 +89,18 @@ def router(auth: Auth, texts: Texts) -> APIRouter:
 
     @routes.get("/once/{link}", dependencies=[SIGN_IN], include_in_schema=False)
     async def once(request: Request, link: str, lang: Lang) -> Response:
-        """A one-time link from the terminal or its QR code."""
+        """A one-time link from the terminal or its QR code.
+
+        A wall that only looks stays signed in, there has nobody a keyboard; but only at the address that opened it.
+        """
         try:
             actor, target = await auth.use_once(link, "link")
         except CityOpsError as used:
             return page(lang, "/", texts(used.key, lang), 401)
-        return signed_in(
-            RedirectResponse(local(target), 303), await auth.open_session(actor.id, "browser"), request
-        )
+        is_wall = actor.roles == {"viewer"} and target.startswith("/wall")
+        lasts_s, source = (WALL_S, source_of(request.scope)) if is_wall else (auth.session_s, "")
+        token = await auth.open_session(actor.id, "browser", lasts_s, source=source)
+        return signed_in(RedirectResponse(local(target), 303), token, request, lasts_s)
 
     @routes.post("/logout", dependencies=[Depends(Open("signing out"))], include_in_schema=False)
     async def leave(request: Request) -> Response:

@@ -104,7 +104,7 @@ async def backfill(into: Into, gateway: str, files: list[Path], clock: Clock, sa
         await database.close()
     if gateway not in registry.gateways:
         raise Invalid("error.unknown_gateway", field="gateway", value=gateway)
-    table = ReadingsTable(into.settings.store.partition)
+    table = ReadingsTable(into.settings.store.partition, into.settings.city.timezone)
     async with await connect(into.dsn) as connection:
         await table.prepare(connection, into.settings.database.timescale)
     store = Store(into.dsn, table, "backfill", "backfill")

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from app.pipes import Pipes
+from core import domains
 from core.batch import DOUBTFUL
-from core.clock import DAY_US, HOUR_US
+from core.clock import DAY_US, HOUR_US, SystemClock
 from core.db import Database
 from core.errors import Invalid
-from events.backtest import Backtest, Load, only
+from events.backtest import Backtest, only
 from events.citytime import CityTime
-from events.engine import Model
+from events.edited import document
+from events.engine import Model, load_model
+from events.load import Load
 from events.place import World
 from events.usual import KNOWN_US
+from gis.city import sample_city
+from iot import kinds, registry_store
 from iot.registry import Registry
 from iot.views import hours_of_many, recent_of_many
 
@@ -86,3 +95,48 @@ async def _learn(database: Database, test: Backtest, registry: Registry, until_u
             database, registry.device_of[some], registry.channel_of[some], until_us - KNOWN_US, until_us
         )
         test.engine.learn(some, hours)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An edited rule to be tried beside the rules in force; plain values, so that another process can do it."""
+
+    dsn: str
+    folder: Path
+    zone: str
+    rules: tuple[str, ...]
+    in_force: tuple[tuple[str, str], ...]
+    changed: tuple[tuple[str, str], ...]
+    span: Span
+    patience_s: float
+
+
+def trial(wanted: Trial) -> tuple[Load, Load]:
+    """What the rules in force and the changed ones would have said. Raises `Invalid` when it takes too long."""
+    return asyncio.run(_trial(wanted))
+
+
+async def _trial(wanted: Trial) -> tuple[Load, Load]:
+    found = domains.load(wanted.folder)
+    catalogue = kinds.load(found)
+    clock = SystemClock()
+    end_s = clock.monotonic_s() + wanted.patience_s
+
+    def tell(_share: float) -> None:
+        if clock.monotonic_s() > end_s:
+            raise Invalid("error.trial_long", field="days")
+
+    database = Database(wanted.dsn, 1)
+    await database.open()
+    try:
+        registry = await registry_store.load(database, catalogue)
+        city, world = CityTime(ZoneInfo(wanted.zone)), World(Pipes(sample_city()))
+        loads = []
+        for texts in (wanted.in_force, wanted.changed):
+            edited = [document(key, text) for key, text in texts]
+            model = chosen(load_model(found, catalogue, None, edited), wanted.rules)
+            load, _ = await run(database, model, registry, wanted.span, city=city, world=world, tell=tell)
+            loads.append(load)
+        return loads[0], loads[1]
+    finally:
+        await database.close()

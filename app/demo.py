@@ -33,4 +33,5 @@ def demo_of(settings: Settings) -> Demo | None:
     if settings.scene == "off":
         return None
     city = sample_city()
-    return Demo(city, Scene(places_of(city), settings.zone, kind=settings.scene, speaks=settings.tcp.ports))
+    speaks = {*settings.tcp.ports, "sparkplug"}
+    return Demo(city, Scene(places_of(city), settings.zone, kind=settings.scene, speaks=speaks))

@@ -9,23 +9,28 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from app.declared import Declared
-from core.clock import Clock
+from core.clock import Clock, rfc3339
 from core.db import AWAY, Database
 from core.log import logger
 from core.metrics import Metrics
 from core.settings import MqttSettings, Settings
+from ingest import twin_store
 from ingest.assemble import DECODERS, Assembler, Limits
 from ingest.broker import BrokerLink, BrokerNews, BrokerSettings
 from ingest.endpoint import Authenticate, Endpoint, EndpointLimits, Listener
-from ingest.field import PROTOCOLS
+from ingest.field import PROTOCOLS, FieldProtocol, Sl651
 from ingest.gateways_store import States
-from ingest.intake import Intake
 from ingest.mqtt import Message
+from ingest.operations import Asked
+from ingest.operations_store import Operator
 from ingest.rights import GatewayRights
 from ingest.sparkplug import SparkplugHost, state
+from ingest.tap import TappedIntake
 from ingest.tcp import TcpServer
+from ingest.twin_store import Twins
 from iot import registry_store
 from iot.codecs.frame import Decoder
 from iot.codecs.plain import Mapper
@@ -41,18 +46,24 @@ class Doors(Listener, BrokerNews):
     """All doors of a worker. `publish` goes out by the one that the gateway came in by."""
 
     settings: Settings
-    intake: Intake
+    intake: TappedIntake
     clock: Clock
     metrics: Metrics
     authenticate: Authenticate
+    registry: Callable[[], Registry]
     replied: Heard = lambda _gateway, _payload: None
     endpoint: Endpoint | None = field(default=None, init=False)
     link: BrokerLink | None = field(default=None, init=False)
     servers: dict[str, TcpServer] = field(default_factory=dict, init=False)
     mappers: list[Mapper] = field(init=False)
     states: States = field(default_factory=States, init=False)
+    twins: Twins = field(init=False)
+    operator: Operator = field(init=False)
+    session_lost_us: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self.twins = Twins(self.publish)
+        self.operator = Operator(self.send, self.registry)
         mqtt = self.settings.mqtt
         self.mappers = mappers_of(self.settings)
         published = [mapper for mapper in self.mappers if mapper.topic]
@@ -65,8 +76,13 @@ class Doors(Listener, BrokerNews):
                 self.intake, self.authenticate, self.clock, self.metrics,
                 limits=limits_of_gateways(mqtt), rights=GatewayRights(published), listener=self,
             )  # fmt: skip
+        staying: dict[str, Callable[[], FieldProtocol]] = {"sl651": partial(Sl651, self.operator.waits_for)}
         for name in self.settings.tcp.ports:
-            self.servers[name] = TcpServer(name, PROTOCOLS[name], self.intake, self.clock, self.metrics)
+            server = TcpServer(
+                name, staying.get(name, PROTOCOLS[name]), self.intake, self.clock, self.metrics
+            )
+            server.replied = partial(self.operator.heard, name)
+            self.servers[name] = server
 
     async def open(self) -> None:
         """Listen on every port."""
@@ -98,6 +114,12 @@ class Doors(Listener, BrokerNews):
             return self.endpoint.publish(message) > 0
         return self.link is not None and self.link.publish(message)
 
+    def send(self, gateway: str, asked: Asked) -> bool:
+        """Ask a device for something; False when it is not there to hear."""
+        if gateway in self.servers:
+            return self.servers[gateway].send(asked.station, asked.frame)
+        return self.publish(Message(f"command/{gateway}", asked.frame, 1))
+
     def decoders(self) -> dict[str, Decoder]:
         """Every format that may come in by these doors."""
         host = SparkplugHost(
@@ -106,6 +128,15 @@ class Doors(Listener, BrokerNews):
         return decoders_of(self.mappers) | {"sparkplug": host}
 
     # -- what gateways say beside readings -----------------------------------------------------------------
+
+    def session_lost(self, at_us: int) -> None:
+        """The broker has forgotten what it held for us: `cityops status` says so until our next start."""
+        self.session_lost_us = at_us
+
+    def alarms(self) -> dict[str, str]:
+        """What somebody must know and look after: its name → since when."""
+        lost_us = self.session_lost_us
+        return {} if lost_us is None else {"broker_session_lost": rfc3339(lost_us)}
 
     def connected(self, gateway: str, at_us: int) -> None:
         self.states.connected(gateway, at_us)
@@ -116,8 +147,15 @@ class Doors(Listener, BrokerNews):
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         self.states.status(gateway, payload, at_us)
 
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        self.twins.reported(twin_store.read(gateway, payload, at_us, own=own))
+
+    def turned_away(self, gateway: str, what: str) -> None:
+        self.intake.turned_away(gateway, what)
+
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None:  # noqa: ARG002 - the desk has its own clock
-        self.replied(gateway, payload)
+        if not self.operator.replied(gateway, payload):
+            self.replied(gateway, payload)
 
 
 def void(_result: object) -> None:
@@ -162,6 +200,12 @@ def broker_settings(mqtt: MqttSettings) -> BrokerSettings:
         mqtt.host, mqtt.port, mqtt.client_id, mqtt.username, mqtt.password.get_secret_value(),
         receive_maximum=mqtt.receive_maximum, packet_bytes=mqtt.max_packet_bytes, shared=mqtt.shared, tls=tls,
     )  # fmt: skip
+
+
+def for_the_eye(settings: Settings, clock: Clock) -> dict[str, Decoder]:
+    """Every format, with a memory of its own: for frames that are only looked at. Nobody is asked to be born again."""
+    host = SparkplugHost(clock, lambda _topic, _payload: None, born=True)
+    return decoders_of(mappers_of(settings)) | {"sparkplug": host}
 
 
 @dataclass(frozen=True, slots=True)

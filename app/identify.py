@@ -33,6 +33,12 @@ def cookie_of(headers: Headers) -> str:
     return jar[COOKIE].value if COOKIE in jar else ""
 
 
+def source_of(scope: Scope) -> str:
+    """The address that asks."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
 def ticket_of(scope: Scope) -> str:
     """`?ticket=` of a WebSocket; plain requests take none, where addresses end up in logs."""
     if scope["type"] != "websocket":
@@ -56,7 +62,7 @@ class Identify:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        actor, by_cookie = await self._actor(headers, ticket_of(scope))
+        actor, by_cookie = await self._actor(headers, source_of(scope), ticket_of(scope))
         scope.setdefault("state", {})["actor"] = actor
         refused = self._refusal(scope, headers, actor, by_cookie=by_cookie)
         if refused is None:
@@ -66,16 +72,16 @@ class Identify:
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
 
-    async def _actor(self, headers: Headers, ticket: str = "") -> tuple[Actor, bool]:
+    async def _actor(self, headers: Headers, source: str, ticket: str = "") -> tuple[Actor, bool]:
         kind, _, credentials = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return await self.auth.actor_of(credentials.strip()) or NOBODY, False
+            return await self.auth.actor_of(credentials.strip(), source) or NOBODY, False
         if kind.lower() == "basic":
             return await self._gateway(credentials), False
         if ticket:
             return await self._of_ticket(ticket), False
         token = cookie_of(headers)
-        return (await self.auth.actor_of(token) or NOBODY, True) if token else (NOBODY, False)
+        return (await self.auth.actor_of(token, source) or NOBODY, True) if token else (NOBODY, False)
 
     async def _of_ticket(self, ticket: str) -> Actor:
         """A ticket opens one WebSocket; it is used up by that."""
@@ -107,13 +113,9 @@ class Identify:
         action = self.paths.action(path)
         if action == OPEN or (action and self.policy.may_ask(actor, action)):
             return None
-        if (
-            action
-            and not actor.roles
-            and scope["type"] == "http"
-            and "text/html" in headers.get("accept", "")
-        ):
-            return RedirectResponse(f"/login?next={quote(path)}", 303)
+        if action and scope["type"] == "http" and "text/html" in headers.get("accept", ""):
+            refused = "&refused=1" if actor.roles else ""
+            return RedirectResponse(f"/login?next={quote(path)}{refused}", 303)
         return Response("not found" if action is None else "not allowed", 404 if action is None else 403)
 
     def _same_origin(self, headers: Headers) -> bool:

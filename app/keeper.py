@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from core.changes import Feed
@@ -24,6 +24,8 @@ class Keeper:
     database: Database
     catalogue: Catalogue
     changed: list[Taken] = field(default_factory=list)
+    #: Awaited when layers of the map were imported or taken away.
+    imported: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _registry: Registry | None = None
     _feed: Feed | None = None
 
@@ -39,10 +41,13 @@ class Keeper:
         return self._registry
 
     async def follow_registry(self) -> None:
-        """Load the registry anew when somebody changed it, and tell everybody who holds a snapshot."""
+        """Load the registry anew when somebody changed it, and tell who holds a snapshot of it; of the map likewise."""
         assert self._feed is not None
-        news = False
+        news = layers = False
         async for group in self._feed.follow():
+            layers = layers or any(change.topic == "assets" for change in group)
+            if layers:
+                layers = not await self._renewed()
             news = news or any(change.topic == "registry" for change in group)
             if not news:
                 continue
@@ -53,6 +58,15 @@ class Keeper:
             news = False
             for take in self.changed:
                 take(self._registry)
+
+    async def _renewed(self) -> bool:
+        """Whether everybody who holds the map's assets has them anew."""
+        try:
+            for renew in self.imported:
+                await renew()
+        except AWAY:
+            return False
+        return True
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from events.affected import Affected
 from events.breaks import Located
 from events.place import World
 from gis.city import City
+from gis.ground import Ground
 from gis.network import Network, Sense
 
 #: Pairs of assets remembered; correlation asks about the same neighbours again and again.
@@ -18,7 +19,7 @@ REMEMBERED = 20_000
 class Pipes:
     """`events.place.Flow` of a city. Assets of different networks, or of none, are not joined."""
 
-    def __init__(self, city: City) -> None:
+    def __init__(self, city: Ground) -> None:
         self._networks: tuple[Network, ...] = tuple(city.networks.values())
         self._metres = lru_cache(REMEMBERED)(self._measure)
 
@@ -38,6 +39,8 @@ class Pipes:
         return None
 
 
-def world_of(city: City) -> World:
+def world_of(city: Ground) -> World:
     """What the live engine knows of a city beside its sensors. Takes a second or two: not for the event loop."""
-    return World(Pipes(city), affected=Affected(city), breaks=Located(city))
+    # Of what was imported no hydraulic model is run yet.
+    model = Located(city) if isinstance(city, City) else None
+    return World(Pipes(city), affected=Affected(city), breaks=model)

@@ -54,13 +54,12 @@ async def first(declared: Declared, database: Database, clock: Clock) -> None:
     """The first start of an installation: everything that later ones find. Later the scene's role looks after it."""
     from app.demo import demo_of  # the city and the scene: later starts do without them
     from app.seed import Seed
-    from gis.city import sample_city
-    from gis.views import CityMap
+    from app.town import map_of
     from simulators import live
 
     settings = declared.settings
     seed = Seed(declared, database, clock, tell)
-    tiles = asyncio.create_task(asyncio.to_thread(CityMap(sample_city, settings.data / "tiles").tiles))
+    tiles = asyncio.create_task(asyncio.to_thread(map_of(settings, database, clock).tiles))
     demo = await asyncio.to_thread(demo_of, settings)
     await seed.credentials(demo)
     if demo is not None:

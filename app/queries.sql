@@ -17,14 +17,15 @@ UPDATE users SET disabled_at = %(now)s WHERE id = %(id)s AND disabled_at IS NULL
 DELETE FROM sessions WHERE user_id = %(id)s
 
 -- name: put_session
-INSERT INTO sessions (token_hash, user_id, kind, target, created_at, expires_at)
-VALUES (%(token_hash)s, %(user)s, %(kind)s, %(target)s, %(now)s, %(expires)s)
+INSERT INTO sessions (token_hash, user_id, kind, target, source, created_at, expires_at)
+VALUES (%(token_hash)s, %(user)s, %(kind)s, %(target)s, %(source)s, %(now)s, %(expires)s)
 
 -- name: find_session
 -- The actor of a live sign-in.
 SELECT u.id, u.name, u.roles, u.areas, u.departments, u.crew
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.token_hash = %(token_hash)s AND s.kind = ANY(%(kinds)s) AND s.expires_at > %(now)s AND u.disabled_at IS NULL
+  AND s.source IN ('', %(source)s)
 
 -- name: use_session
 -- Take a single-use token (one-time link, ticket): it is gone afterwards, for everybody.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from app.declared import Declared
+from app.town import Town
 from core.clock import Clock
 from core.db import Database
 from dashboard import wall
@@ -16,16 +18,12 @@ from dashboard.vitals.show import VitalSource
 from dashboard.vitals.usual import Local
 from dispatch.limits import statutory
 from events.views import EventViews
-from gis.sample import area_names
 from iot.registry import Registry
 
 #: A demonstration counts its own; a real city counts what is real.
 DEMONSTRATION = ("real", "recorded", "simulated")
-#: What the wall looks at: the core of the sample city (WGS 84), from the south-east.
-BOUNDS = ((121.4813, 31.2269), (121.5197, 31.2504))
+#: How the wall looks at the city: from the south-east.
 PITCH, BEARING, SCALE = 45, -14, 3.05
-#: When the extract of the base map was taken.
-BASEMAP_DATE = "2026-07"
 
 
 def local_of(declared: Declared) -> Local:
@@ -37,22 +35,24 @@ def day_type(day: date) -> str:
     return statutory(day) or ("weekend" if day.weekday() >= 5 else "worked")
 
 
-def views_of(declared: Declared, database: Database) -> EventViews:
-    return EventViews(database, declared.texts, declared.settings.zone, area_names())
+def views_of(declared: Declared, database: Database, areas: Mapping[str, Mapping[str, str]]) -> EventViews:
+    return EventViews(database, declared.texts, declared.settings.zone, areas)
 
 
-def clerk_of(declared: Declared, database: Database, clock: Clock, registry: Registry) -> Clerk:
+def clerk_of(declared: Declared, database: Database, clock: Clock, registry: Registry, town: Town) -> Clerk:
     """Who computes the vital signs, in the worker."""
-    counted = DEMONSTRATION if declared.settings.scene != "off" else ("real",)
-    rooms = Records(database, views_of(declared, database), declared.settings.zone, counted)
+    counted = ("real",) if declared.settings.own_city else DEMONSTRATION
+    rooms = Records(database, views_of(declared, database, town.areas), declared.settings.zone, counted)
     past = StoredPast(database)
     return Clerk(declared.vitals, database, clock, local_of(declared), past, rooms, registry)
 
 
-def screens_of(declared: Declared, database: Database, clock: Clock, registry: Registry) -> Screens:
+def screens_of(
+    declared: Declared, database: Database, clock: Clock, registry: Registry, town: Town
+) -> Screens:
     """What pages show, in the web process."""
     settings = declared.settings
-    views = views_of(declared, database)
+    views = views_of(declared, database, town.areas)
     signs = VitalSource(declared.vitals, database, clock, local_of(declared), declared.texts)
     return Screens(
         database=database,
@@ -69,23 +69,24 @@ def screens_of(declared: Declared, database: Database, clock: Clock, registry: R
             "vitals": signs,
         },
         facts=Today(views, clock, settings.zone),
-        setup=setup_of(declared),
+        setup=setup_of(declared, town),
         allowed_origins=settings.web.allowed_origins,
         vitals=signs,
     )
 
 
-def setup_of(declared: Declared) -> dict[str, object]:
+def setup_of(declared: Declared, town: Town) -> dict[str, object]:
     """The city, its time zone, its base map, and what `dashboard/wall.yaml` declares."""
     city = declared.settings.city
+    west, south, east, north = town.view
     base_map = {
         "style": f"/api/v1/map/style.json?scale={SCALE}&pitch={PITCH}",
-        "bounds": BOUNDS,
+        "bounds": ((west, south), (east, north)),
         "pitch": PITCH,
         "bearing": BEARING,
-        "name": "© OpenStreetMap",
-        "date": BASEMAP_DATE,
+        "name": town.credit,
+        "date": town.date,
     }
     names = {"zh": city.name_zh, "en": city.name_en}
     told = wall.setup(wall.load(), city=names, timezone=city.timezone, base_map=base_map)
-    return {**told, "areas": area_names()}
+    return {**told, "areas": town.areas}

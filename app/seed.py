@@ -32,9 +32,12 @@ USERS: dict[str, tuple[list[str], str]] = {
     "leader": (["shift_leader", "duty_leader"], "值班长"),
     "viewer": (["viewer"], "大屏"),
     "responder": (["responder"], "处置人员"),
+    "department": (["department"], "供水企业"),
     "simulator": (["simulator"], "模拟器"),
     "admin": (["admin"], "系统管理员"),
 }
+#: Whose cases the user `department` handles.
+OWN_DEPARTMENT = "water_company"
 #: A gateway for whoever wants to try one at once.
 TRIAL_GATEWAY = "gateway-1"
 ROWS_AT_ONCE = 200_000
@@ -61,7 +64,8 @@ class Seed:
         for user, (roles, name) in USERS.items():
             if user not in known:
                 own = crew if user == "responder" else ""
-                await auth.put_user(user, name, found.users[user], roles, crew=own)
+                desks = [OWN_DEPARTMENT] if user == "department" else []
+                await auth.put_user(user, name, found.users[user], roles, crew=own, departments=desks)
         now_us = self.clock.now_us()
         provenance = {row.id: row.provenance for row in rows}
         async with self.database.transaction() as connection:
@@ -91,7 +95,7 @@ class Seed:
         """Back-fill what the scene's devices said before now; the number of readings."""
         settings = self.declared.settings
         async with await connect(self.database.dsn) as connection:
-            table = ReadingsTable(settings.store.partition)
+            table = ReadingsTable(settings.store.partition, settings.city.timezone)
             await table.prepare(connection, settings.database.timescale)
         self.say("back-filling the history of the scene")
         registry = await registry_store.load(self.database, self.declared.catalogue)

@@ -23,7 +23,7 @@ async def gather(database: Database, now_us: int) -> dict[str, Any]:
     """The object of `cityops status --json`; roles that never beat in this run are down."""
     run = await database.fetch_one(CORE["current_run"])
     if run is None:
-        return {"roles": {}, "counts": {}, "spool_bytes": 0, "timescale": False}
+        return {"roles": {}, "counts": {}, "spool_bytes": 0, "timescale": False, "alarms": {}}
     rows = await database.fetch(CORE["roles"], run=run["id"])
     totals = await database.fetch_one(IOT["totals"], run=run["id"]) or {}
     refused = await database.fetch(IOT["totals_refused"], run=run["id"])
@@ -46,6 +46,7 @@ async def gather(database: Database, now_us: int) -> dict[str, Any]:
         },
         "refused": {row["reason"]: row["n"] for row in refused},
         "spool_bytes": sum(int(detail.get("spool_bytes", 0)) for detail in details),
+        "alarms": {name: at for detail in details for name, at in detail.get("alarms", {}).items()},
         "timescale": any(detail.get("timescale") for detail in details),
     }
 

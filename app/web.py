@@ -8,31 +8,38 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from app import auth_api, status
+from app import auth_api, rules_api, status
 from app.auth import Auth, new_secret
 from app.declared import Declared
-from app.doors import Assembling, decoders_of, mappers_of
+from app.doors import Assembling, for_the_eye
 from app.identify import Identify, SafeHeaders
 from app.keeper import Follower, Keeper
+from app.rulebook import Rulebook
 from app.screens import views_of
+from app.town import Town
 from app.worker import actions_of, limits_of, links_of
 from core.actor import Actor
 from core.clock import Clock
 from core.db import Database
 from core.errors import NotFound, Unavailable
 from core.http import Allow, Db, Json, Now, Open, install_errors
+from core.settings import Settings
 from dashboard import api as dashboard_api
 from dashboard import dash_app, pages, theme
 from dashboard.api import mount_files
+from dashboard.explore import api as explore_api
+from dashboard.explore.source import Explorer
 from dashboard.screens import Screens
 from dispatch import api as dispatch_api
 from events import api as events_api
 from gis import api as gis_api
-from gis.views import CityMap
-from ingest import gateways_api
+from ingest import gateways_api, operations_api, vendor_api
 from ingest import http as telemetry
+from ingest.assemble import Assembled
 from ingest.intake import Intake
 from iot import api as iot_api
+from iot import care_api
+from iot.codecs.frame import Parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,18 @@ class Parts:
     keeper: Keeper
     follower: Follower
     intake: Intake
-    city_map: CityMap
+    town: Town
     screens: Screens
+
+    @property
+    def explorer(self) -> Explorer:
+        """What the analysis page asks."""
+        declared = self.declared
+        city = {"zh": declared.settings.city.name_zh, "en": declared.settings.city.name_en}
+        return Explorer(
+            self.database, self.clock, declared.policy, declared.texts, declared.settings.zone, city,
+            lambda: self.keeper.registry,
+        )  # fmt: skip
 
 
 async def build(parts: Parts) -> FastAPI:
@@ -66,7 +83,7 @@ async def build(parts: Parts) -> FastAPI:
     add_rooms(app, parts)
     add_api_end(app)
     city = declared.settings.city
-    screens = dash_app.build(app, declared.texts, city.language, city.name_zh)
+    screens = dash_app.build(app, parts.explorer, city.language, city.name_zh)
     app.add_middleware(
         Identify, auth=auth, policy=declared.policy, paths=declared.paths,
         origins=frozenset(declared.settings.web.allowed_origins),
@@ -85,31 +102,53 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     sources = iot_api.Sources(
         lambda: parts.keeper.registry, lambda: follower.aggregates.latest, declared.settings.city.timezone
     )
-    assembling = Assembling(limits_of(declared), decoders_of(mappers_of(declared.settings)))
     for router in (
         iot_api.router(sources),
+        care_api.router(sources),
+        operations_api.router(lambda: parts.keeper.registry),
         telemetry.router(parts.intake, declared.texts, declared.settings.ingest.pushes),
         gateways_api.router(
             gateways_api.Known(
                 lambda: parts.keeper.registry,
                 lambda: follower.health,
                 new_secret,
-                lambda parcel: assembling(parts.keeper.registry).assemble([parcel]),
+                lambda parcel: on_trial(parts, parcel),
             ),
             telemetry.Desk(parts.intake, declared.texts),
         ),
+        vendor_api.router(
+            vendor_api.Place(lambda: parts.keeper.registry, declared.texts, ports_of(declared.settings))
+        ),
         gis_api.router(
-            parts.city_map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
+            parts.town.map, {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         ),
     ):
         app.include_router(router, prefix="/api/v1")
-    views = views_of(declared, parts.database)
+    views = views_of(declared, parts.database, parts.town.areas)
     app.include_router(events_api.router(views))
     app.include_router(dashboard_api.router(parts.screens), prefix="/api/v1")
+    app.include_router(rules_api.router(Rulebook(declared, parts.database)), prefix="/api/v1")
+    app.include_router(explore_api.router(parts.explorer, parts.screens.setup), prefix="/api/v1")
     app.include_router(pages.router(declared.texts, declared.settings.city.language))
     mount_files(app, colours)
-    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.city_map.city)
+    actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.town.map.city)
     app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))
+
+
+def on_trial(parts: Parts, parcel: Parcel) -> Assembled:
+    """A frame as the pipeline would read it, if it were the first that comes."""
+    decoders = for_the_eye(parts.declared.settings, parts.clock)
+    return Assembling(limits_of(parts.declared), decoders)(parts.keeper.registry).assemble([parcel])
+
+
+def ports_of(settings: Settings) -> dict[str, int]:
+    """Where gateways knock."""
+    return {
+        "mqtt": settings.mqtt.port,
+        "mqtt_tls": settings.mqtt.tls_port,
+        "http": settings.web.port,
+        **settings.tcp.ports,
+    }
 
 
 def add_status(app: FastAPI) -> None:

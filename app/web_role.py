@@ -11,25 +11,26 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.declared import Declared
-from app.doors import Assembling, decoders_of, lasting, mappers_of
+from app.doors import Assembling, decoders_of, for_the_eye, lasting, mappers_of
 from app.keeper import Follower, Keeper
-from app.screens import screens_of
+from app.screens import screens_of, setup_of
+from app.town import Town, map_of
 from app.web import Parts, build
 from app.worker import limits_of
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, connect
 from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
 from core.role import Heartbeat
 from dashboard.device_layer import DeviceLayer
 from dashboard.screens import Screens
-from gis.city import sample_city
 from gis.hazard_store import HazardLayer
-from gis.views import CityMap, LiveLayer
-from ingest.intake import Intake
+from gis.views import LiveLayer
 from ingest.pipeline import Pipeline
 from ingest.spool import Spool
+from ingest.tap import TappedIntake
+from ingest.watch_store import Lookout
 from iot.partitions import ReadingsTable
 from iot.readings import Store
 
@@ -47,7 +48,7 @@ class Web:
         self.database = Database(dsn, settings.database.pool)
         self.keeper = Keeper(self.database, declared.catalogue)
         self.follower = Follower(dsn, self.keeper)
-        self.intake = Intake(settings.ingest.queue_readings)
+        self.intake = TappedIntake(settings.ingest.queue_readings)
         self.spool = Spool(settings.data / "spool" / "web", settings.ingest.spool_bytes)
 
     async def open(self) -> FastAPI:
@@ -55,17 +56,22 @@ class Web:
         await self.database.open()
         await self.keeper.start()
         await self.follower.start()
-        self.pipeline = self._pipeline()
-        self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry)
+        self.pipeline = await self._pipeline()
+        layers: dict[str, LiveLayer] = {"hazards": HazardLayer(self.database, self.clock)}
+        town = Town(map_of(self.declared.settings, self.database, self.clock, layers))
+        await town.renew()
+        self.screens = screens_of(self.declared, self.database, self.clock, self.keeper.registry, town)
+        layers["devices"] = DeviceLayer(self.screens.points.table)
         self.keeper.changed.append(self.screens.use)
-        layers: dict[str, LiveLayer] = {
-            "devices": DeviceLayer(self.screens.points.table),
-            "hazards": HazardLayer(self.database, self.clock),
-        }
-        city_map = CityMap(sample_city, self.declared.settings.data / "tiles", layers, self.database)
+
+        async def renew() -> None:
+            await town.renew()
+            self.screens.setup = setup_of(self.declared, town)
+
+        self.keeper.imported.append(renew)
         return await build(
             Parts(
-                self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, city_map,
+                self.declared, self.database, self.clock, self.keeper, self.follower, self.intake, town,
                 self.screens,
             )
         )  # fmt: skip
@@ -81,6 +87,7 @@ class Web:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.pipeline.run())
                 tasks.create_task(lasting(self.keeper.follow_registry, "registry"))
+                tasks.create_task(lasting(self._watch, "watch"))
                 tasks.create_task(self.follower.follow())
                 tasks.create_task(self._heartbeat().beat_for_ever())
                 tasks.create_task(self._screens(self.screens))
@@ -97,11 +104,19 @@ class Web:
                 logger("app").warning("screens wait for the database", error=str(away.exceptions[0]).strip())
             await asyncio.sleep(1.0)
 
-    def _pipeline(self) -> Pipeline:
+    async def _watch(self) -> None:
+        """What watched gateways post."""
+        eye = Assembling(limits_of(self.declared), for_the_eye(self.declared.settings, self.clock))
+        lookout = Lookout(self.intake, lambda: self.keeper.registry, eye, f"web {self.run_id}")
+        await lookout.run(self.database, self.clock)
+
+    async def _pipeline(self) -> Pipeline:
         """Readings by HTTP are stored by this process itself: 202 means the same as a PUBACK."""
         settings = self.declared.settings
         assembling = Assembling(limits_of(self.declared), decoders_of(mappers_of(settings)))
-        table = ReadingsTable(settings.store.partition)
+        table = ReadingsTable(settings.store.partition, settings.city.timezone)
+        async with await connect(self.dsn) as connection:
+            await table.prepare(connection, settings.database.timescale)
         store = Store(self.dsn, table, self.run_id, "web")
         first = assembling(self.keeper.registry)
         pipeline = Pipeline(self.intake, store, first, self.spool, self.clock, self.metrics)

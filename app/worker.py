@@ -7,16 +7,19 @@ away is no failure: every task waits for it, and the pipeline goes to the spool.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 
 from app.auth import Auth
 from app.declared import Declared
-from app.doors import Assembling, Doors, lasting, register_own
+from app.doors import Assembling, Doors, for_the_eye, lasting, register_own
 from app.keeper import Keeper
 from app.pipes import world_of
+from app.rulebook import Rulebook
 from app.screens import clerk_of
+from app.town import Town, map_of
 from core import changes
 from core.changes import Bell
 from core.clock import SECOND_US, Clock, to_datetime
@@ -36,14 +39,15 @@ from dispatch.travel import Roads
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
-from gis.city import City, sample_city
-from gis.views import CityMap
+from gis.ground import Ground
 from ingest import gateways_store
 from ingest.assemble import Limits
-from ingest.intake import BatchSize, Intake
+from ingest.intake import BatchSize
 from ingest.mqtt import Message
 from ingest.pipeline import News, Pipeline
 from ingest.spool import Spool
+from ingest.tap import TappedIntake
+from ingest.watch_store import Lookout
 from iot import readings
 from iot.aggregate import Aggregates
 from iot.log import BatchFeed
@@ -70,12 +74,16 @@ class Worker(News):
         self.bell = Bell(self.database)
         self.auth = Auth(self.database, clock, settings.web.session)
         self.keeper = Keeper(self.database, declared.catalogue)
-        self.table = ReadingsTable(settings.store.partition)
+        self.rules = Rulebook(declared, self.database)
+        self.table = ReadingsTable(settings.store.partition, settings.city.timezone)
         self.feeds: list[BatchFeed] = []
+        self._begun = False
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
         size = BatchSize(rows=settings.ingest.batch_rows)
-        self.intake = Intake(settings.ingest.queue_readings, batch=size)
-        self.doors = Doors(settings, self.intake, clock, self.metrics, self._known)
+        self.intake = TappedIntake(settings.ingest.queue_readings, batch=size)
+        self.doors = Doors(
+            settings, self.intake, clock, self.metrics, self._known, lambda: self.keeper.registry
+        )
         timing = Timing(
             round(settings.engine.snapshot_every * SECOND_US),
             round(settings.engine.incident_linger * SECOND_US),
@@ -84,7 +92,8 @@ class Worker(News):
         self.engine = EngineFeed(
             self.database, CityTime(settings.zone), Around(clock, timing, self.metrics, self.bell)
         )
-        self.city = city = CityMap(sample_city, settings.data / "tiles")
+        self.town = Town(map_of(settings, self.database, clock))
+        city = self.town.map
         actions = actions_of(declared, self.database, lambda: self.keeper.registry, lambda: city.city)
         self.hazards = HazardFeed(
             self.database, clock, lambda: self.keeper.registry, lambda: city.city, declared.model.types
@@ -100,11 +109,15 @@ class Worker(News):
             await self.table.prepare(connection, self.declared.settings.database.timescale)
         await register_own(self.declared, self.database, self.clock.now_us())
         registry = await self.keeper.start()
-        around = await asyncio.to_thread(lambda: world_of(self.city.city))
-        self.engine.use(self.declared.model, registry, around)
-        self.keeper.changed.append(lambda changed: self.engine.use(self.declared.model, changed, around))
+        await self.rules.load()
+        await self._renew()
+        self.keeper.imported.append(self._renew)
+        self.keeper.changed.append(lambda changed: self.engine.use(self.rules.model, changed, self.around))
+        self.rules.changed.append(lambda model: self.engine.use(model, self.keeper.registry, self.around))
         aggregates = Aggregates(registry)
         pipeline = self._ingest()
+        gc.collect()
+        gc.freeze()  # what stays for good is not looked through again: a sixth of the cost of an alert
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(pipeline.run())
@@ -119,13 +132,21 @@ class Worker(News):
             self.spool.close()
             await self.database.close()
 
+    async def _renew(self) -> None:
+        """The city as it is now, for the engine and for dispatch."""
+        await self.town.renew()
+        self.around = await asyncio.to_thread(lambda: world_of(self.town.map.city))
+        self.engine.use(self.rules.model, self.keeper.registry, self.around)
+
     def _waiting_for_the_database(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What stands still while the database is away; nothing of it may take the ingest with it."""
         return [
-            ("registry", self.keeper.follow_registry), ("engine", self.engine.run), ("desk", self.desk.run),
+            ("registry", self.keeper.follow_registry), ("rules", self.rules.follow), ("engine", self.engine.run),
+            ("desk", self.desk.run),
             ("hazards", self.hazards.run),
             ("outbox", self.outbox.run), ("vitals", self._vitals), ("tidy", self._tidy), ("bell", self.bell.run),
             ("heartbeat", self._heartbeat().beat_for_ever), ("gateways", self._gateways),
+            ("watch", self._watch),
         ]  # fmt: skip
 
     # -- ingest --------------------------------------------------------------------------------------------
@@ -200,7 +221,7 @@ class Worker(News):
     async def _vitals(self) -> None:
         """Vital signs, computed in this one place; after any loss of the database begun anew."""
         while True:
-            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry)
+            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry, self.town)
             try:
                 feed = await clerk.start()
                 self.feeds.append(feed)
@@ -226,6 +247,9 @@ class Worker(News):
                     before = to_datetime(now - round(settings.store.keep_batch_log * SECOND_US))
                     await connection.execute(readings.QUERIES["prune_batches"], {"before": before})
                     await self._forget(connection, now)
+                    kept = settings.store
+                    await self.table.roll_up(connection, now - round(kept.keep_readings * SECOND_US), now)
+                    await self.table.pack(connection, now - round(kept.compress_after * SECOND_US))
                 await changes.prune(self.database, self.clock)
             except AWAY:
                 self.log.warning("tidying waits for the database")
@@ -243,11 +267,21 @@ class Worker(News):
         await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
 
     async def _gateways(self) -> None:
-        """Who is on line: durable within a second."""
-        await gateways_store.all_gone(self.database, self.clock.now_us())
+        """Who is on line and what devices say they are: durable within a second. What is wished and asked goes out."""
+        if not self._begun:  # and not when a database comes back: they are connected all the time
+            await gateways_store.all_gone(self.database, self.clock.now_us())
+            self._begun = True
         while True:
             await self.doors.states.flush(self.database)
+            await self.doors.twins.exchange(self.database)
+            await self.doors.operator.exchange(self.database, self.clock.now_us())
             await asyncio.sleep(1.0)
+
+    async def _watch(self) -> None:
+        """What watched gateways send, for the vendor page."""
+        eye = Assembling(limits_of(self.declared), for_the_eye(self.declared.settings, self.clock))
+        lookout = Lookout(self.intake, lambda: self.keeper.registry, eye, f"worker {self.run_id}")
+        await lookout.run(self.database, self.clock)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
@@ -255,13 +289,14 @@ class Worker(News):
                 "spool_bytes": self.spool.size,
                 "timescale": self.table.timescale,
                 "lag_s": 0.0,
+                "alarms": self.doors.alarms(),
                 **self.engine.detail(),
             },
         )  # fmt: skip
 
 
 def actions_of(
-    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], City]
+    declared: Declared, database: Database, registry: Callable[[], Registry], city: Callable[[], Ground]
 ) -> Actions:
     """The services of dispatch, as the worker's desk and the web's routes use them."""
     settings = declared.settings

@@ -28,6 +28,7 @@ class Quality(IntFlag):
     MAINTENANCE = 1 << 11
     ESTIMATED = 1 << 12
     NO_EVENT_TIME = 1 << 13
+    CORRECTED = 1 << 14  # by a calibration of the registry; not a doubt
 
 
 #: Bits that a gateway may set itself.

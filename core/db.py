@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import IntEnum
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -84,10 +86,30 @@ async def connect(dsn: str) -> Connection:
     return await AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS)
 
 
+#: The server ends the session of a leader that says nothing for so long: frozen, or its machine is gone.
+FROZEN_S = 6.0
+
+
 async def lead(connection: Connection, lock: Lock) -> bool:
-    """Try to become the one. The lock lives as long as the connection: who lost it cannot write by it."""
+    """Try to become the one. The lock lives as long as the connection: who lost it cannot write by it.
+
+    Who leads must `pulse`.
+    """
     row = await (await connection.execute(b"SELECT pg_try_advisory_lock(%s)", [int(lock)])).fetchone()
-    return bool(row and row[0])
+    if not (row and row[0]):
+        return False
+    await connection.execute(f"SET idle_session_timeout = '{FROZEN_S:g}s'".encode())
+    return True
+
+
+async def pulse(connection: Connection) -> None:
+    """Say again and again that the leader lives, until the connection is lost."""
+    with suppress(psycopg.OperationalError):
+        while True:
+            if connection.info.transaction_status == TransactionStatus.IDLE:
+                with suppress(psycopg.errors.InFailedSqlTransaction):  # one began and failed meanwhile
+                    await connection.execute(b"SELECT 1")
+            await asyncio.sleep(FROZEN_S / 4)
 
 
 def connect_sync(dsn: str) -> psycopg.Connection[DictRow]:

@@ -153,6 +153,7 @@ class IngestSettings(Declared):
 class StoreSettings(Declared):
     keep_readings: Span = 400 * 86_400.0
     partition: Span = 86_400.0
+    compress_after: Span = 7 * 86_400.0
     keep_batch_log: Span = 3600.0
     keep_dead_letters: Span = 90 * 86_400.0
 
@@ -240,6 +241,11 @@ class Settings(Declared):
 
     #: Folder of the file these came from; relative paths are relative to it.
     home: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def own_city(self) -> bool:
+        """A real city is what was imported of it; a demonstration plays in the sample city."""
+        return self.scene == "off"
 
     @model_validator(mode="after")
     def _ports(self) -> Settings:

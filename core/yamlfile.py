@@ -93,6 +93,11 @@ def read(path: Path, shown_as: str | None = None) -> Document:
         raise Mistakes([Mistake(name, 1, "(file)", "", "does not exist")]) from None
     except UnicodeDecodeError as wrong:
         raise Mistakes([Mistake(name, 1, "(file)", "", f"is not UTF-8 (byte {wrong.start})")]) from None
+    return parsed(text, name)
+
+
+def parsed(text: str, name: str) -> Document:
+    """A text as a document of that name. Raises `Mistakes` when it is not YAML, or has a key twice."""
     yaml = YAML(typ="safe", pure=True)
     try:
         node = _compose(yaml, text)

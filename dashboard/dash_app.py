@@ -17,15 +17,18 @@ from dash.exceptions import DependencyException
 from fastapi import FastAPI, Request, Response
 
 from core.text import Texts
-from dashboard import wall
+from dashboard import theme, wall
+from dashboard.explore import page as explore
+from dashboard.explore.source import Explorer
 
 HERE = Path(__file__).parent
-STYLES = ("fonts.css", "theme.css", "base.css", "wall/wall.css")
+STYLES = ("fonts.css", "theme.css", "base.css", "wall/wall.css", "explore/explore.css")
 
 #: Dash callback id → the policy action that whoever triggers it needs. Anything else is refused by a test.
 CALLBACKS: Mapping[str, str] = {
     ".._pages_content.children..._pages_store.data..": "screen.open",
     "_pages_dummy.children": "screen.open",
+    **explore.CALLBACKS,
 }
 
 
@@ -39,10 +42,13 @@ class Page:
     layout: Callable[[Texts, str], Component]
 
 
-PAGES: tuple[Page, ...] = (Page("wall", "/wall", "screen.wall", wall.layout),)
+PAGES: tuple[Page, ...] = (
+    Page("wall", "/wall", "screen.wall", wall.layout),
+    Page("explore", "/explore", "screen.explore", explore.layout),
+)
 
 
-def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
+def build(server: FastAPI, explorer: Explorer, language: str, title: str) -> Dash:
     """Mount Dash on a FastAPI application. `language` is that of pages whose address asks for none.
 
     `server` must already carry every route of the product: Dash answers all other GET paths itself.
@@ -61,6 +67,7 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
         add_log_handler=False,
         index_string=index(language),
     )
+    texts = explorer.texts
     dash.page_registry.clear()
     for page in PAGES:
         dash.register_page(  # type: ignore[no-untyped-call] # it has no types
@@ -70,6 +77,7 @@ def build(server: FastAPI, texts: Texts, language: str, title: str) -> Dash:
             layout=_layout(page, texts, language),
         )
     app.layout = dash.page_container
+    explore.register(app, explorer, theme.load())
     # Dash would open a socket of its own on every page (plotly/dash #3939); live data comes by dashboard/feed.py
     app.backend.websocket_capability = False
     server.add_exception_handler(DependencyException, _no_such_file)

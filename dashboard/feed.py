@@ -27,7 +27,8 @@ from dashboard.stream import ACTIONS, Message, Stream, View, view_of
 QUEUE = 64
 #: A client that takes nothing for so long is let go; it will come back.
 SEND_TIMEOUT_S = 15.0
-TICK_S = 0.2
+#: Ten updates a second at most: more than an eye follows, and what walls draw.
+TICK_S = 0.1
 LOG = logger("dashboard")
 
 

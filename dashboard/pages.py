@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from core.http import Allow, Lang
+from core.http import Allow, Lang, Open
 from core.text import Texts
 
 RESPONDER = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
@@ -59,6 +59,13 @@ def _desks(routes: APIRouter, texts: Texts, default: str) -> None:
     @routes.get("/cockpit", include_in_schema=False, dependencies=[Depends(Allow("screen.cockpit"))])
     async def cockpit(request: Request) -> HTMLResponse:
         return page(request, "cockpit")
+
+    @routes.get(
+        "/vendors", include_in_schema=False, dependencies=[Depends(Open("how to speak to us is no secret"))]
+    )
+    async def vendors(request: Request) -> HTMLResponse:
+        """For makers of gateways, who have no account: what is a gateway's own is asked with its secret."""
+        return page(request, "vendors")
 
     @routes.get("/incidents/{id_}", include_in_schema=False, dependencies=[Depends(Allow("screen.console"))])
     async def incident(id_: str) -> Response:

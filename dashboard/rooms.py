@@ -186,7 +186,8 @@ class Today:
 
     async def now(self, now_us: int) -> Mapping[str, object]:
         counts = await self.views.counts(midnight(now_us, self.zone))
-        return {"incidents_today": counts["incidents"], "response": None, "warnings": [], "shift": None}
+        async with self.views.database.transaction() as connection:
+            return {"incidents_today": counts["incidents"], **await dispatch.posture(connection, now_us)}
 
 
 def midnight(now_us: int, zone: ZoneInfo) -> Any:  # noqa: ANN401 - a datetime with a zone

@@ -24,7 +24,7 @@ from core.errors import Unavailable
 from core.log import logger
 from core.text import Texts
 from dashboard import walls
-from dashboard.feed import Hub
+from dashboard.feed import TICK_S, Hub
 from dashboard.points import PointTable
 from dashboard.stream import Item, Nouns, Points
 from dashboard.vitals.declare import FRESH_PERIODS
@@ -107,7 +107,7 @@ class Screens:
         async with await connect(self.database.dsn) as connection:
             await aggregates.load(connection)
         self._heard(aggregates.latest.batch())
-        batches = BatchFeed(self.database.dsn, aggregates.cursor)
+        batches = BatchFeed(self.database.dsn, aggregates.cursor, TICK_S)
         await self.load()
         await self._refresh_walls()
         async with asyncio.TaskGroup() as tasks:

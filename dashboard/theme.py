@@ -42,6 +42,10 @@ class Palette(Declared):
     stale: Colour
     stale_fill: Colour
     on_stale: Colour
+    #: The least value of a scale; from it by `accent` to `t1`.
+    scale_low: Colour
+    #: Lines that are compared: none has the hue of a level.
+    series: Annotated[list[Colour], Field(min_length=4)]
 
 
 class MapPalette(Declared):
@@ -137,7 +141,8 @@ def css(theme: Theme) -> str:
 
 
 def _colours(theme: Theme, shade: Shade) -> list[str]:
-    named = [*theme.palette(shade).model_dump().items()]
+    named = [*theme.palette(shade).model_dump(exclude={"series"}).items()]
+    named += [(f"series_{n}", value) for n, value in enumerate(theme.palette(shade).series)]
     named += [(f"map_{name}", value) for name, value in theme.map_tokens(shade).items()]
     return [f"--{dashed(name)}: {value}" for name, value in named]
 
@@ -161,11 +166,11 @@ def plotly_template(theme: Theme, shade: Shade = "dark") -> dict[str, Any]:
         "layout": {
             "paper_bgcolor": colour.surface, "plot_bgcolor": colour.surface,
             "font": {"family": theme.fonts["numbers"], "color": colour.t2, "size": 14},
-            "colorway": [colour.trace, colour.accent, colour.l4, colour.l2, colour.l3, colour.l1],
+            "colorway": colour.series,
             "xaxis": axis, "yaxis": axis,
             "hoverlabel": {"bgcolor": colour.raised, "font": {"color": colour.t1}},
-            "margin": {"l": 56, "r": 16, "t": 24, "b": 40},
-            "legend": {"orientation": "h", "y": 1.12},
+            "margin": {"l": 56, "r": 20, "t": 56, "b": 44},
+            "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "yref": "paper", "x": 0},
         }
     }  # fmt: skip
 

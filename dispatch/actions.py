@@ -33,8 +33,9 @@ from dispatch.machine import OF_THE_CLOCK, LogLine
 from dispatch.orders import DONE, LIVE, Order, OrderAction, OrderState
 from dispatch.plans import CrewNeed, Plan, Plans
 from dispatch.recommend import Candidate, Need, Way, told
-from dispatch.travel import Blocked, Travel
+from dispatch.travel import Blocked, Impassable, Obstacle, Travel
 from dispatch.work import Work
+from gis import hazard, hazard_store
 
 DESK = system("desk")
 SENSORS = system("sensors")
@@ -450,12 +451,10 @@ class Actions:
     ) -> list[Candidate]:
         """Crews for a task of a case as they are now, ranked."""
         on_list = await store.crews(work.connection, provenance=case.provenance)
-        return self.judge(
-            work, case, self.need(case, task, exclude), on_list, await self.blocked(work.connection)
-        )
+        return self.judge(work, case, self.need(case, task, exclude), on_list, await self.blocked(work))
 
     def judge(
-        self, work: Work, case: Case, need: Need, on_list: Sequence[Crew], blocked: Sequence[Blocked]
+        self, work: Work, case: Case, need: Need, on_list: Sequence[Crew], blocked: Sequence[Obstacle]
     ) -> list[Candidate]:
         """These crews for a case, ranked, with the time that each needs on roads that are not blocked."""
         found = [crew for crew in on_list if crew.skills & need.skills]
@@ -467,11 +466,21 @@ class Actions:
         }
         return recommend.rank(need, found, ways, work.now_us)
 
-    async def blocked(self, connection: DictConnection) -> list[Blocked]:
-        """What open cases keep roads from being driven: water on the road, a hole in it, a cordon."""
+    async def blocked(self, work: Work) -> list[Obstacle]:
+        """What keeps roads from being driven now: the hazards on the map, and around open cases whose incident has
+        none what their plan says: a hole in the road, a cordon.
+        """
+        hazards = await hazard_store.now(work.connection, work.now_us)
+        drawn = {each.incident for each in hazards if each.incident}
         widths = {plan.key: plan.decl.blocks_m for plan in self.plans.by_key.values() if plan.decl.blocks_m}
-        found = await store.rows(connection, "places_of_plans", plans=list(widths))
-        return [Blocked(row["lon"], row["lat"], widths[row["plan"]]) for row in found]
+        found = await store.rows(work.connection, "places_of_plans", plans=list(widths))
+        around = [
+            Blocked(row["lon"], row["lat"], widths[row["plan"]])
+            for row in found
+            if row["incident"] not in drawn
+        ]
+        roads = hazard.impassable(hazards)
+        return [*around, Impassable(roads)] if roads else [*around]
 
     def need(self, case: Case, task: str = "handle", exclude: frozenset[str] = frozenset()) -> Need:
         """What the case's plan asks of a crew; without a plan any crew that can do general work."""

@@ -178,7 +178,7 @@ class Deploying:
             replace(crew, order="") if crew.order in moving else crew
             for crew in await store.crews(work.connection, provenance=None)
         ]
-        blocked = await self.actions.blocked(work.connection)
+        blocked = await self.actions.blocked(work)
         return [
             Row(
                 case,
@@ -224,7 +224,7 @@ class Deploying:
         here = [crew.whereabouts(work.now_us, self.actions.rules.position_max_age)[0] for crew in free]
         spots = [(cell["lon"], cell["lat"]) for cell in cells]
         posts = list(dict.fromkeys([*here, *(crew.depot for crew in able or free), *spots]))
-        blocked = await self.actions.blocked(work.connection)
+        blocked = await self.actions.blocked(work)
 
         def times(origins: Sequence[Place], targets: Sequence[Place]) -> cover.Floats:
             found = [self.actions.travel.seconds(origins, target, blocked) for target in targets]

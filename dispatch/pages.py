@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 Shown = Mapping[str, Any]
-#: A text key and its parameters → the words, escaped.
+#: A text key and its parameters → the words, escaped. `crew.<id>` is the crew's name.
 Say = Callable[..., str]
 
 #: Sections of the two lists, and the states of the cases in each.
@@ -101,7 +101,7 @@ def _row(case: Shown, say: Say) -> str:
         escape(case["place"]),
         say(f"level.{case['level']}"),
         _department(case["lead"], say),
-        escape(", ".join(case["crews"])),
+        ", ".join(say(f"crew.{crew}") for crew in case["crews"]),
         escape(short(case["due_at"])),
         state,
     )
@@ -136,7 +136,7 @@ def proposal(items: Sequence[Shown], say: Say) -> str:
             f"<a href='/case/{escape(item['case'])}'>{escape(item['number'])}</a>",
             escape(item["place"]),
             say(f"dispatch.page.change.{item['change']}"),
-            escape(f"{item['crew_now'] or '—'} → {item['crew'] or '—'}"),
+            " → ".join(say(f"crew.{crew}") if crew else "—" for crew in (item["crew_now"], item["crew"])),
             escape("；".join(map(str, (*item["reasons"], *item["shortfalls"])))),
         )) + "</tr>"
         for item in changes
@@ -195,7 +195,7 @@ def _orders(orders: Sequence[Shown], say: Say) -> str:
     if not orders:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(order['number'])}</td><td>{escape(order['crew'])}</td>"
+        f"<tr><td>{escape(order['number'])}</td><td>{say('crew.' + order['crew'])}</td>"
         f"<td>{say('order.state.' + order['state'])}</td></tr>"
         for order in orders
     )
@@ -207,7 +207,7 @@ def _candidates(shown: Shown, candidates: Sequence[Shown], say: Say) -> str:
     if not candidates:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(each['crew'])}</td><td>{_minutes(each['travel_s'], say)}</td>"
+        f"<tr><td>{say('crew.' + each['crew'])}</td><td>{_minutes(each['travel_s'], say)}</td>"
         f"<td>{escape('；'.join(map(str, (*each['barred'], *each['reasons'], *each['shortfalls']))))}</td>"
         f"<td>{_send(shown['id'], each['crew'], say) if each['able'] else ''}</td></tr>"
         for each in candidates[:5]

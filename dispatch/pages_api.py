@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from html import escape
@@ -17,6 +18,7 @@ from core.http import STATUS, Allow
 from core.text import Texts
 from dispatch import pages, store, views
 from dispatch.actions import Actions
+from dispatch.crews import Crew
 from dispatch.deploy import Deploying
 from dispatch.edge_api import At, Edge
 from dispatch.link_api import objection
@@ -100,7 +102,7 @@ class Pages:
             if self._actions.policy.permits(actor, "order.create"):
                 proposed = await Deploying(self._actions).propose(Work(connection, at.now_us), actor)
                 items = [asdict(item) for item in proposed.items]
-        say = self._say(at)
+            say = self._say(at, await store.crews(connection, provenance=None))
         body = f"<h1>{say('dispatch.page.queue')}</h1>" + self._refusal(at, refused)
         body += pages.wrong([say("dispatch.page.held")]) if held else ""
         body += pages.proposal(self._shown(at, items), say) + pages.lists(
@@ -114,7 +116,7 @@ class Pages:
         )
         async with at.database.transaction() as connection:
             found = await views.cases(connection, asked, at.now_us)
-        say = self._say(at)
+            say = self._say(at, await store.crews(connection, provenance=None))
         body = f"<h1>{say('dispatch.page.department')}</h1>"
         body += pages.lists(self._shown(at, found), pages.DEPARTMENT, say)
         return self._answer(at, "dispatch.page.department", body, None, REFRESH_S)
@@ -131,10 +133,10 @@ class Pages:
             ranked = []
             if shown["state"] in ("dispatched", "handling") and self._may(actor, "order.create", shown):
                 ranked = [{"able": c.able, **asdict(c)} for c in await self._actions.rank(work, stored)]
+            say = self._say(at, await store.crews(connection, provenance=None))
         open_ = shown["state"] not in ("closed", "void", "refused")
         lines = [objection(each.shown()) for each in verdict.against_closing] if open_ else []
         allowed = [a for a in pages.FIELDS if a in shown["allowed"] and self._may(actor, f"case.{a}", shown)]
-        say = self._say(at)
         body = self._refusal(at, refused)
         body += pages.case(self._shown(at, shown), allowed, lines, self._shown(at, ranked), say)
         return self._answer(at, "dispatch.page.case", body, refused)
@@ -148,8 +150,12 @@ class Pages:
     def _shown(self, at: Edge, value: Any) -> Any:  # noqa: ANN401 - what the API shows is plain data
         return _local(render(value, self._texts, at.language), self._actions)
 
-    def _say(self, at: Edge) -> pages.Say:
+    def _say(self, at: Edge, crews: Sequence[Crew] = ()) -> pages.Say:
+        names = {f"crew.{crew.id}": crew.name for crew in crews}
+
         def say(key: str, **params: object) -> str:
+            if key in names:
+                return escape(names[key].get(at.language, key))
             known = self._texts.has(key)
             return escape(self._texts(key, at.language, **params) if known else key.rpartition(".")[2])
 

@@ -350,7 +350,7 @@ SELECT (SELECT count(*)::integer FROM cases WHERE created_at >= %(since)s AND pr
 
 -- name: places_of_plans
 -- Where open cases under these plans are.
-SELECT lon, lat, plan FROM cases
+SELECT lon, lat, plan, incident FROM cases
 WHERE plan = ANY(%(plans)s) AND state IN ('registered', 'dispatched', 'handling', 'suspended')
 
 -- name: insert_run
@@ -583,3 +583,8 @@ ORDER BY c.created_at, c.id
 
 -- name: numbers_of
 SELECT id, number, state, code, created_at, closed_at FROM cases WHERE id = ANY(%(ids)s) ORDER BY created_at, id
+
+-- name: response_in_force
+-- The highest response level of the plans that run, the oldest first.
+SELECT plan, response, started_at, provenance FROM plan_runs WHERE state = 'running' AND response <> ''
+ORDER BY array_position(ARRAY['I', 'II', 'III', 'IV'], response), started_at LIMIT 1

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gis.city import City
+from gis.ground import Ground
 from gis.routing import ring
 
 #: Roads are longer than the line (`ours`), and an emergency vehicle in a city keeps about this speed (`ours`).
@@ -29,13 +29,25 @@ class Blocked:
     radius_m: float
 
 
+@dataclass(frozen=True, slots=True)
+class Impassable:
+    """Roads that a hazard on the map keeps from being driven, by their ids."""
+
+    roads: frozenset[str]
+
+
+#: What keeps crews from driving somewhere.
+Obstacle = Blocked | Impassable
+
+
 class Travel(Protocol):
     """Travel times in seconds from many places to one; None where no road leads. `network`: on real roads."""
 
-    network: bool
+    @property
+    def network(self) -> bool: ...
 
     def seconds(
-        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Obstacle] = ()
     ) -> list[float | None]: ...
 
 
@@ -48,42 +60,53 @@ class StraightLine:
         self,
         origins: Sequence[Place],
         target: Place,
-        blocked: Sequence[Blocked] = (),  # noqa: ARG002
+        blocked: Sequence[Obstacle] = (),  # noqa: ARG002
     ) -> list[float | None]:
         return [distance_m(origin, target) * DETOUR / SPEED_M_S for origin in origins]
 
 
 class Roads:
-    """The road network of the city, made when first asked for."""
+    """The road network of the city, made when first asked for; the straight line while the city has no roads."""
 
-    network = True
-
-    def __init__(self, city: Callable[[], City]) -> None:
+    def __init__(self, city: Callable[[], Ground]) -> None:
         self._city = city
-        self._closed: dict[Blocked, frozenset[str]] = {}
+        self._closed: dict[Obstacle, frozenset[str]] = {}
+        self._known: Ground | None = None
+
+    @property
+    def network(self) -> bool:
+        return bool(len(self._city().roads))
 
     def seconds(
-        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Obstacle] = ()
     ) -> list[float | None]:
         if not origins:
             return []
         city = self._city()
+        if not len(city.roads):
+            return StraightLine().seconds(origins, target)
         spots = city.plane.points(np.array([*origins, target]))
         starts = [(float(x), float(y)) for x, y in spots[:-1]]
         end = (float(spots[-1][0]), float(spots[-1][1]))
         times = city.router.seconds_to(end, starts, self.closed(blocked))
         return [float(t) if math.isfinite(t) else None for t in times]
 
-    def closed(self, blocked: Sequence[Blocked]) -> frozenset[str]:
-        """Ids of the roads that these places block. What is asked again was kept."""
-        self._closed = {each: self._closed.get(each) or self._near(each) for each in blocked}
+    def closed(self, blocked: Sequence[Obstacle]) -> frozenset[str]:
+        """Ids of the roads of the city that these block. What is asked again was kept."""
+        city = self._city()
+        if city is not self._known:
+            self._known, self._closed = city, {}
+        self._closed = {each: self._closed.get(each) or self._of(each, city) for each in blocked}
         return frozenset().union(*self._closed.values())
 
-    def _near(self, blocked: Blocked) -> frozenset[str]:
-        city = self._city()
+    def _of(self, blocked: Obstacle, city: Ground) -> frozenset[str]:
+        if isinstance(blocked, Impassable):
+            return blocked.roads & {
+                *city.roads.id
+            }  # it may have been drawn before the roads were imported anew
         ((x, y),) = city.plane.points(np.array([(blocked.lon, blocked.lat)]))
-        rows = ring(city.base.roads, (float(x), float(y)), blocked.radius_m)
-        return frozenset(city.base.roads.id[int(row)] for row in rows)
+        rows = ring(city.roads, (float(x), float(y)), blocked.radius_m)
+        return frozenset(city.roads.id[int(row)] for row in rows)
 
 
 def distance_m(one: Place, other: Place) -> float:

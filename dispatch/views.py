@@ -246,6 +246,10 @@ def show_order(order: Order, now_us: int) -> Shown:
 # -- crews --------------------------------------------------------------------------------------------------
 
 
+#: Response levels as numbers.
+ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4}
+
+
 async def crews(connection: DictConnection, crew: str | None = None) -> list[Shown]:
     """All crews, or the one that is named, with what binds them."""
     return [show_crew(each) for each in await store.crews(connection, crew)]
@@ -337,3 +341,33 @@ def _common(asked: Filter) -> dict[str, object]:
         "before_id": before_id,
         "limit": asked.limit,
     }
+
+
+async def posture(connection: DictConnection, now_us: int) -> Shown:
+    """Which response level we are in, which warnings of an authority hold, who leads: for the top of every screen."""
+    now = to_datetime(now_us)
+    runs = await store.rows(connection, "response_in_force")
+    papers = await store.rows(connection, "in_force", kind="warning", now=now)
+    duties = {
+        each["role"]: each["name"]
+        for each in reversed(await store.rows(connection, "on_duty", now=now, role=None))
+    }
+
+    def who(role: str) -> Shown | None:
+        return {"zh": duties[role], "en": duties[role]} if role in duties else None
+
+    response = None
+    if runs:
+        run = runs[0]
+        response = {
+            "level": ROMAN[run["response"]], "name": {"key": f"plan.{run['plan']}.name", "params": {}},
+            "since": run["started_at"], "commander": who("commander"), "provenance": run["provenance"],
+        }  # fmt: skip
+    warnings = [
+        {
+            "level": each["level"], "name": each["title"], "issuer": each["issuer"],
+            "issued_at": each["from_at"] or each["created_at"],
+        }
+        for each in papers
+    ]  # fmt: skip
+    return {"response": response, "warnings": warnings, "shift": who("shift_leader")}

@@ -10,7 +10,7 @@ from events.place import Place
 from events.sentence import sentence
 from events.types import Affects
 from gis.asset import Asset
-from gis.city import City
+from gis.ground import Ground
 from gis.index import Index
 
 Told = dict[str, object]
@@ -27,7 +27,7 @@ class Affected:
     Making one indexes the map (about a second for the sample city); asking takes less than a millisecond or two.
     """
 
-    def __init__(self, city: City) -> None:
+    def __init__(self, city: Ground) -> None:
         self._city = city
         self._index = Index(list(city.of_kind(*MAPPED)), city.plane)
         self._hydrants = Counter(str(each.attributes.get("pipe")) for each in city.of_kind("hydrant"))

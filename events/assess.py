@@ -24,6 +24,8 @@ BEFORE_US = 15 * 60 * SECOND_US
 CANDIDATES = 5
 #: A place is so much less likely to be the cause for each that lies between it and the cause.
 CARRIED = 0.3
+#: What a place weighs that no plume comes from, of one that it surely comes from; from when on a plume is a reason.
+UNTRACED, LIKELY = 0.05, 0.5
 #: So many of the strongest places are compared with one another.
 COMPARED = 30
 
@@ -132,8 +134,10 @@ class Assessor:
         first = min(fact.onset_us for fact in anchors)
         weights = {fact.id: _strength(fact, first, type_.later_half) for fact in anchors}
         carried = _carried(type_.cause, anchors, weights, world)
+        traced = _traced(type_.cause, max(anchors, key=lambda fact: (weights[fact.id], fact.id)), world)
         for fact in anchors:
-            weights[fact.id] *= CARRIED ** carried[fact.id]
+            told = traced.get(fact.place.asset)
+            weights[fact.id] *= CARRIED ** carried[fact.id] if told is None else UNTRACED + told
         total = sum(weights.values())
         by_place: dict[str, tuple[float, Fact]] = {}
         for fact in anchors:
@@ -147,7 +151,7 @@ class Assessor:
                 "fact": fact.id, "asset": fact.place.asset, "device": fact.place.device,
                 "name": self._name(fact), "lon": fact.place.lon, "lat": fact.place.lat,
                 "probability": round(weight / total, 3),
-                "why": sentence(_why(type_.cause, carried, fact), [_ref(fact)]),
+                "why": sentence(_why(type_.cause, carried, traced, fact), [_ref(fact)]),
             }
             for weight, fact in ranked
         ]  # fmt: skip
@@ -310,8 +314,18 @@ def _behind(cause: str, fact: Fact, other: Fact, world: World) -> bool:
     return world.flow.downstream_m(upper.asset, lower.asset) is not None
 
 
-def _why(cause: str, carried: Mapping[str, int], fact: Fact) -> str:
-    """The reason that is given: the direction only where it told places apart."""
+def _traced(cause: str, strongest: Fact, world: World) -> Mapping[str, float]:
+    """The chance of assets to be where the air brought it from; empty where no one is likely to be."""
+    if cause != "upwind" or world.trace is None:
+        return {}
+    found = world.trace(strongest.channel, strongest.place)
+    return found if max(found.values(), default=0.0) > LIKELY else {}
+
+
+def _why(cause: str, carried: Mapping[str, int], traced: Mapping[str, float], fact: Fact) -> str:
+    """The reason that is given: the plume where it is likely, the direction only where it told places apart."""
+    if traced.get(fact.place.asset, 0.0) > LIKELY:
+        return "explain.cause.traced"
     told = not carried[fact.id] and any(carried.values())
     return f"explain.cause.{cause}" if told else "explain.cause.strongest"
 

@@ -12,12 +12,12 @@ import bisect
 import functools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.clock import HOUR_US, MINUTE_US
 from events.place import DOWNWIND_RAD, METRES_A_DEGREE, SOURCE_M, Place, World, related
@@ -35,12 +35,15 @@ MEMORY_US = 6 * HOUR_US
 #: What came in these last spans counts alone when it is too much for the rate over the longer one to be true.
 LATELY_US = (HOUR_US, 15 * MINUTE_US)
 TOO_MUCH = 0.2
+#: The rate of a kind of fact that never came.
+RATE_OF_NOTHING = USUAL_RATE * USUAL_HOURS / (MEMORY_US / HOUR_US + USUAL_HOURS)
+#: Tails of counts up to so many are summed here.
+FEW = 12
+NOTHING_OWN: Mapping[str, int] = MappingProxyType({})
 #: How many of those around lie along the pipes is measured at so many places, on so many neighbours of each.
 PLACES, NEIGHBOURS = 12, 20
 #: How far apart the anchors of a group lie is taken in steps of so many metres.
 STEP_M = 100.0
-
-SAMENESS: tuple[Sameness, ...] = ("device", "asset", "zone", "area", "city")
 
 
 class Speakers:
@@ -48,63 +51,113 @@ class Speakers:
 
     def __init__(self, places: Iterable[Place]) -> None:
         self.places = tuple(places)
-        self._share: dict[Near, float] = {}
+        self._names: dict[Sameness, Counter[str]] = {}
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def near(self, near: Near, place: Place, world: World, spread_m: float = 0.0) -> float:
-        """How many of them are, about, at places that `near` relates to one, or to others as far as `spread_m`."""
-        named = max((self._by_name[same, place.named(same)] for same in near.same), default=0)
-        reach_m = near.reach_m
-        if not reach_m:
-            return float(named)
-        if near.within_m == reach_m:
-            return float(max(named, len(self._around(place, reach_m + spread_m))))
-        # pipes and wind are lines: what lies along them grows with the length
-        line = len(self._around(place, reach_m)) * self._related(near, world) * (1 + spread_m / reach_m)
-        return max(float(named), line)
+    def named(self, near: Near, place: Place) -> int:
+        """How many of them share a name with a place that makes them near."""
+        found = 0
+        for same in near.same:
+            found = max(found, self._by_name(same).get(place.named(same), 0))
+        return found
 
-    @functools.cached_property
-    def _by_name(self) -> Counter[tuple[Sameness, str]]:
-        return Counter(
-            (same, name) for place in self.places for same in SAMENESS if (name := place.named(same))
-        )
+    def around(self, place: Place, reach_m: float) -> int:
+        """How many of them lie within reach of a place."""
+        return int(self._tree.query_ball_point(self._metres(place), reach_m, return_length=True))
+
+    def _by_name(self, same: Sameness) -> Counter[str]:
+        known = self._names.get(same)
+        if known is None:
+            known = Counter(name for place in self.places if (name := place.named(same)))
+            self._names[same] = known
+        return known
 
     @functools.cached_property
     def _tree(self) -> cKDTree:
         from scipy.spatial import cKDTree
 
-        return cKDTree(self._metres(self.places))
+        return cKDTree([self._metres(place) for place in self.places] or np.empty((0, 2)))
 
-    def _metres(self, places: Sequence[Place]) -> NDArray[np.float64]:
-        """A plane in metres, good enough to count who is near."""
-        plane = np.array([(place.lon, place.lat) for place in places], np.float64).reshape(len(places), 2)
-        lat = math.radians(self.places[0].lat) if self.places else 0.0
-        metres: NDArray[np.float64] = plane * METRES_A_DEGREE * np.array([math.cos(lat), 1.0])
-        return metres
+    @functools.cached_property
+    def _east_m(self) -> float:
+        """Metres of a degree to the east: a plane, good enough to count who is near."""
+        return METRES_A_DEGREE * math.cos(math.radians(self.places[0].lat)) if self.places else 0.0
 
-    def _around(self, place: Place, reach_m: float) -> list[int]:
-        found: list[int] = self._tree.query_ball_point(self._metres([place])[0], reach_m)
-        return found
+    def _metres(self, place: Place) -> tuple[float, float]:
+        return place.lon * self._east_m, place.lat * METRES_A_DEGREE
 
-    def _related(self, near: Near, world: World) -> float:
-        """Of those within reach, what share is related: those in the wind, or as measured along the pipes."""
-        if near.downwind_m == near.reach_m:
-            return in_the_wind(near.reach_m)
-        share = self._share.get(near)
-        if share is None:
-            share = self._share[near] = self._measured(near, world)
-        return share
-
-    def _measured(self, near: Near, world: World) -> float:
+    def related(self, near: Near, world: World) -> float:
+        """Of those within reach of one, what share is related by pipes: measured at some places."""
         asked = joined = 0
         for place in self.places[:: max(1, len(self.places) // PLACES)]:
-            around = self._around(place, near.reach_m)
+            around: list[int] = self._tree.query_ball_point(self._metres(place), near.reach_m)
             some = around[:: max(1, len(around) // NEIGHBOURS)]
             asked += len(some)
             joined += sum(related(near, self.places[row], place, world) for row in some)
         return joined / max(asked, 1)
+
+
+class Crowd:
+    """Those who can say one kind of evidence of a type, and so count together: the same speakers, several facts."""
+
+    def __init__(self, speakers: Speakers, whats: Sequence[str], near: Near, world: World) -> None:
+        self.speakers = speakers
+        #: How many could say it at all; one where nobody knows.
+        self.points = float(len(speakers) or 1)
+        self.whats = tuple(whats)
+        self.near = near
+        self._world = world
+        self._known: dict[tuple[str, int], float] = {}
+
+    def named(self, place: Place) -> int:
+        """No fewer are around a place than share its name: known at once."""
+        return self.speakers.named(self.near, place)
+
+    def around(self, place: Place, spread_m: float = 0.0) -> float:
+        """How many are, about, near a place, or near others as far as `spread_m` (taken to steps)."""
+        steps = math.ceil(spread_m / STEP_M)
+        key = (place.device or f"{place.lon},{place.lat}", steps)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._count(place, steps * STEP_M)
+        return known
+
+    def _count(self, place: Place, spread_m: float) -> float:
+        named, reach_m = float(self.named(place)), self.near.reach_m
+        if not reach_m or not self.speakers:
+            return named
+        if self.near.within_m == reach_m:
+            return max(named, float(self.speakers.around(place, reach_m + spread_m)))
+        # pipes and wind are lines: what lies along them grows with the length
+        return max(named, self.speakers.around(place, reach_m) * self._share * (1 + spread_m / reach_m))
+
+    @functools.cached_property
+    def _share(self) -> float:
+        """Of those within reach, what share is related: those in the wind, or as measured along the pipes."""
+        if self.near.downwind_m == self.near.reach_m:
+            return in_the_wind(self.near.reach_m)
+        return self.speakers.related(self.near, self._world)
+
+
+@dataclass(slots=True)
+class _Came:
+    """When facts of one kind came, ascending; each counts once."""
+
+    times: list[int] = field(default_factory=list)
+    ids: set[tuple[int, str]] = field(default_factory=set)
+
+    def rate(self, points: float, now_us: int, without: int) -> float:
+        """How many an hour and point came until an instant, but for some: over hours, or lately when that is true."""
+        times = self.times
+        end = bisect.bisect_right(times, now_us)
+        rate = _rate(end - bisect.bisect_left(times, now_us - MEMORY_US) - without, points, MEMORY_US)
+        for span_us in LATELY_US:
+            n = end - bisect.bisect_left(times, now_us - span_us) - without
+            if n > 1 and _too_much(n, rate * points * span_us / HOUR_US):
+                rate = _rate(n, points, span_us)
+        return rate
 
 
 @dataclass(slots=True)
@@ -115,57 +168,58 @@ class Background:
     """
 
     speakers: Mapping[str, Speakers]
-    _came: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
-    _near: dict[tuple[str, Near, str, int], float] = field(default_factory=dict)
+    _came: dict[str, _Came] = field(default_factory=lambda: defaultdict(_Came))
 
     def note(self, what: str, id_: str, time_us: int) -> None:
         """A fact has come; one that is known already is not counted again."""
         came = self._came[what]
-        at = bisect.bisect_left(came, (time_us, id_))
-        if at == len(came) or came[at] != (time_us, id_):
-            came.insert(at, (time_us, id_))
+        if (time_us, id_) not in came.ids:
+            came.ids.add((time_us, id_))
+            bisect.insort(came.times, time_us)
 
     def forget(self, what: str, id_: str, time_us: int) -> None:
         """A fact was taken back."""
         came = self._came[what]
-        at = bisect.bisect_left(came, (time_us, id_))
-        if at < len(came) and came[at] == (time_us, id_):
-            del came[at]
+        if (time_us, id_) in came.ids:
+            came.ids.remove((time_us, id_))
+            del came.times[bisect.bisect_left(came.times, time_us)]
 
     def forget_before(self, time_us: int) -> None:
         """Nobody will ask about instants before this."""
+        oldest_us = time_us - MEMORY_US
         for came in self._came.values():
-            del came[: bisect.bisect_left(came, (time_us - MEMORY_US, ""))]
+            if came.times and came.times[0] < oldest_us:
+                del came.times[: bisect.bisect_left(came.times, oldest_us)]
+                came.ids = {each for each in came.ids if each[0] >= oldest_us}
 
     def rate(self, what: str, now_us: int, without: int = 0) -> float:
         """Facts per point and hour up to an instant, some of them left out."""
-        points = self.everywhere(what)
-        rate = _rate(self._count(what, now_us, MEMORY_US) - without, points, MEMORY_US)
-        for span_us in LATELY_US:
-            n = self._count(what, now_us, span_us) - without
-            if n > 1 and at_least(n, rate * points * span_us / HOUR_US) < TOO_MUCH:
-                rate = _rate(n, points, span_us)
-        return rate
+        came = self._came.get(what)
+        if came is None or not came.times:
+            return RATE_OF_NOTHING
+        return came.rate(self.everywhere(what), now_us, without)
 
-    def within(self, what: str, near: Near, place: Place, world: World, spread_m: float = 0.0) -> float:
-        """How many could say this around a place, or around others as far as `spread_m` (taken to steps)."""
-        found = self.speakers.get(what)
-        if found is None:
-            return 1.0
-        steps = math.ceil(spread_m / STEP_M)
-        key = (what, near, place.device or f"{place.lon},{place.lat}", steps)
-        known = self._near.get(key)
-        if known is None:
-            known = self._near[key] = found.near(near, place, world, steps * STEP_M)
-        return known
+    def rates(self, crowd: Crowd, now_us: int, own: Mapping[str, int] = NOTHING_OWN) -> float:
+        """Facts of a crowd per point and hour up to an instant, some of their own left out."""
+        found = 0.0
+        for what in crowd.whats:
+            came = self._came.get(what)
+            if came is None or not came.times:
+                found += RATE_OF_NOTHING
+            else:
+                found += came.rate(crowd.points, now_us, own.get(what, 0))
+        return found
+
+    def crowds(self, whats: Iterable[str], near: Near, world: World) -> list[Crowd]:
+        """Those known who can say some facts, by who they are."""
+        by_speakers: dict[int, list[str]] = defaultdict(list)
+        for what in whats:
+            by_speakers[id(self.speakers[what])].append(what)
+        return [Crowd(self.speakers[told[0]], told, near, world) for told in by_speakers.values()]
 
     def everywhere(self, what: str) -> float:
         """How many could say this at all; one where nobody knows."""
         return float(len(self.speakers.get(what, ())) or 1)
-
-    def _count(self, what: str, now_us: int, span_us: int) -> int:
-        came = self._came[what]
-        return bisect.bisect_left(came, (now_us + 1, "")) - bisect.bisect_left(came, (now_us - span_us, ""))
 
 
 def in_the_wind(reach_m: float) -> float:
@@ -176,6 +230,14 @@ def in_the_wind(reach_m: float) -> float:
 
 def _rate(n: int, points: float, span_us: int) -> float:
     return (max(n, 0) / points + USUAL_RATE * USUAL_HOURS) / (span_us / HOUR_US + USUAL_HOURS)
+
+
+def _too_much(n: int, expected: float) -> bool:
+    """Whether chance reaches such a count less often than `TOO_MUCH`; mostly plain from its deviation."""
+    sigma = math.sqrt(expected)
+    if n <= expected + 0.5 * sigma:
+        return False
+    return n >= expected + 2 * sigma + 1 or at_least(n, expected) < TOO_MUCH
 
 
 def together(tails: Iterable[float]) -> float:
@@ -190,11 +252,31 @@ def together(tails: Iterable[float]) -> float:
 
 def at_least(n: int, expected: float) -> float:
     """P(N ≥ n) of a Poisson count: the regularised lower gamma function."""
-    from scipy.special import gammainc  # 0.6 s of import that only the engine's process needs
-
     if n <= 0:
         return 1.0
-    return float(gammainc(n, expected)) if expected > 0 else 0.0
+    if expected <= 0:
+        return 0.0
+    if n > FEW or expected > n:
+        return float(_gammainc()(n, expected))
+    # the series of the tail, each term so many times the one before; all positive, so nothing cancels
+    term = math.exp(-expected)
+    for k in range(1, n + 1):
+        term *= expected / k
+    tail, k = 0.0, n
+    while term > tail * 1e-12:
+        tail += term
+        k += 1
+        term *= expected / k
+    return tail
+
+
+@functools.cache
+def _gammainc() -> Callable[[float, float], float]:
+    """0.6 s of import that only the engine's process needs."""
+    from scipy.special import gammainc
+
+    found: Callable[[float, float], float] = gammainc
+    return found
 
 
 def in_order(distance: Sequence[float], later: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 from core.clock import to_datetime, to_us
 from core.domains import Domains
 from core.text import Texts
+from core.yamlfile import Document
 from events import rules as rules_
 from events import snapshot as snapshots
 from events import types as types_
+from events import upwind
 from events.assess import Assessor
 from events.background import Background, Speakers
 from events.citytime import CityTime
 from events.correlate import Correlator, Fact
+from events.detectors import Detector
 from events.detectors.build import build, clocks
 from events.detectors.memory import Memory
+from events.detectors.trail import Trail
 from events.guards import Switches, asks_usual, nothing_switched, place_of
 from events.moves import Move, moves, plain
 from events.place import NOWHERE, Place, World
@@ -46,9 +51,11 @@ class Model:
     types: dict[str, Kind]
 
 
-def load_model(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> Model:
-    """What the domains declare for the engine. Raises `core.yamlfile.Mistakes`."""
-    rules = rules_.load(domains, catalogue, texts)
+def load_model(
+    domains: Domains, catalogue: Catalogue, texts: Texts | None = None, edited: Iterable[Document] = ()
+) -> Model:
+    """What the domains declare for the engine, and rules that a city has edited. Raises `core.yamlfile.Mistakes`."""
+    rules = rules_.load(domains, catalogue, texts, edited)
     return Model(rules, types_.load(domains, rules, texts))
 
 
@@ -81,16 +88,28 @@ class Engine:
         self.rules = model.rules.rules
         self.usual = Usual.nothing(registry.size, city)
         self.timeline = Timeline(
-            build(model.rules, registry, city, self.usual, switches),
-            build(model.rules, registry, city, self.usual, switches),
+            self._detectors(switches),
+            self._detectors(switches),
             registry,
             clocks(model.rules, registry),
         )
         self.speakers = speakers(model.rules, registry)
         if world.wind is None:
             world = replace(world, wind=self._vanes())
+        if world.trace is None:
+            world = replace(world, trace=self._traces())
         self.correlator = Correlator(model.types.values(), world, Background(self.speakers))
         self.assessor = Assessor(model.rules, registry)
+
+    def _detectors(self, switches: Switches) -> list[Detector]:
+        """Those of the rules, and what is remembered for tracing where the air brought something from."""
+        found = build(self.model.rules, self.registry, self.city, self.usual, switches)
+        remembered = upwind.trail(upwind.channels(self.model.types.values(), self.model.rules), self.registry)
+        return [*found, remembered] if len(remembered.watches) else found
+
+    def _traces(self) -> upwind.Traces | None:
+        remembered = next((each for each in self.timeline.live if isinstance(each, Trail)), None)
+        return None if remembered is None else upwind.Traces(self.registry, remembered)
 
     def _vanes(self) -> Vanes | None:
         """The wind of the city's own vanes, where rules remember what they say."""

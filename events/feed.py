@@ -11,7 +11,7 @@ import psycopg
 from core.batch import Batch
 from core.changes import Bell, Feed
 from core.clock import HOUR_US, SECOND_US, Clock
-from core.db import Connection, Database, Lock, connect, lead
+from core.db import Connection, Database, Lock, connect, lead, pulse
 from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
@@ -123,13 +123,17 @@ class EngineFeed:
             await asyncio.sleep(RETRY_S)
 
     async def _lead(self, connection: Connection) -> None:
-        life = await self.begin(connection)
-        assert self._feed is not None
-        async for group in self._feed.follow():
-            if self._new and self._wanted is not None:
-                self._new = False
-                await life.succeed(*self._wanted)
-            await life.step(group)
+        alive = asyncio.create_task(pulse(connection))
+        try:
+            life = await self.begin(connection)
+            assert self._feed is not None
+            async for group in self._feed.follow():
+                if self._new and self._wanted is not None:
+                    self._new = False
+                    await life.succeed(*self._wanted)
+                await life.step(group)
+        finally:
+            alive.cancel()
 
     async def begin(self, connection: Connection) -> _Life:
         """Restore the settled state, take the batches since again without telling anybody, and follow."""
@@ -137,10 +141,11 @@ class EngineFeed:
         model, registry, world = self._wanted
         self._new = False
         permits = Permits()
-        engine = Engine(model, registry, self._city, world, permits)
+        # in a thread, here and below: with many devices it takes seconds, and a leader must not be silent for so long
+        engine = await asyncio.to_thread(Engine, model, registry, self._city, world, permits)
         kept = await store.snapshots(connection)
         for snapshot in kept:
-            engine.restore(snapshot)
+            await asyncio.to_thread(engine.restore, snapshot)
         cursor = await store.cursor(connection) or 0
         replayed = await replay(connection, engine, kept[-1].replay_from if kept else 0, cursor)
         if not kept:
@@ -162,7 +167,7 @@ async def replay(connection: Connection, engine: Engine, after: int, until: int)
     while after < until and (group := await log.after(connection, after)):
         for logged in group:
             if logged.id <= until:
-                engine.take(logged)
+                await asyncio.to_thread(engine.take, logged)
                 rows += len(logged.batch)
         after = group[-1].id
     return rows
@@ -214,8 +219,10 @@ class _Life:
 
     async def succeed(self, model: Model, registry: Registry, world: World) -> None:
         """Other declarations or another registry: a new engine goes on where the old one stands."""
-        engine = Engine(model, registry, self.engine.city, world, self.writer.permits)
-        moves = engine.succeed(self.engine)
+        engine = await asyncio.to_thread(
+            Engine, model, registry, self.engine.city, world, self.writer.permits
+        )
+        moves = await asyncio.to_thread(engine.succeed, self.engine)
         self.writer = Writer(self.writer.connection, engine, self.writer.permits)
         await self.writer.load(self._around.clock.now_us())
         await self._write(lambda writer, now_us: writer.apply(moves, self.cursor, now_us))

@@ -17,7 +17,7 @@ from events.engine import Row
 from events.hazards import Danger, Depth, Survey, Wind, drawn, survey
 from events.types import Kind
 from gis import hazard_store
-from gis.city import City
+from gis.ground import Ground
 from gis.hazard import Hazard
 from iot import views
 from iot.registry import Device, Registry
@@ -37,7 +37,7 @@ class HazardFeed:
     database: Database
     clock: Clock
     registry: Callable[[], Registry]
-    city: Callable[[], City]
+    city: Callable[[], Ground]
     types: Mapping[str, Kind]
     _shown: dict[str, Survey] = field(default_factory=dict)
 

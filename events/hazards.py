@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from events.types import Endangers
 from gis import hazard
 from gis.asset import Provenance
-from gis.city import City
+from gis.ground import Ground
 from gis.hazard import Kind, Zone
 
 DEPTH_STEP_CM = 5
@@ -88,7 +88,7 @@ def survey(danger: Danger, depths: Sequence[Depth], wind: Wind | None) -> Survey
     return Survey(*about, 0.0, 0.0, danger.asset, network=declared.network)
 
 
-def drawn(found: Survey, city: City) -> tuple[Zone, ...]:
+def drawn(found: Survey, city: Ground) -> tuple[Zone, ...]:
     """The classes of the hazard, the worst first; none when the map knows too little."""
     if found.kind == "flood":
         return hazard.flood(city, found.lon, found.lat, found.depth_cm / 100, found.asset)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from events.types import Affects, Near, Sameness
 
@@ -24,8 +24,12 @@ class Place:
     zone: str = ""
     area: str = ""
 
+    #: All places are in it.
+    city: ClassVar[str] = "city"
+
     def named(self, sameness: Sameness) -> str:
-        return "city" if sameness == "city" else str(getattr(self, sameness))
+        found: str = getattr(self, sameness)
+        return found
 
     def metres_to(self, other: Place) -> float:
         """Distance as the crow flies; exact enough up to some tens of kilometres."""
@@ -49,6 +53,10 @@ Wind = Callable[[Place, int], float | None]
 #: Half the angle within which something counts as downwind, and how wide a source is on each side of its place.
 DOWNWIND_RAD = math.radians(20)
 SOURCE_M = 40.0
+
+
+#: (channel, place) → assets around it and the chance of each to be where it comes from; empty where nobody knows.
+Trace = Callable[[str, Place], Mapping[str, float]]
 
 
 #: (what a type declares, place) → sentences of what the map knows to be affected (`events.affected`).
@@ -85,6 +93,7 @@ class World:
     flow: Flow | None = None
     wind: Wind | None = None
     affected: Affected | None = None
+    trace: Trace | None = None
     breaks: Breaks | None = None
 
 
@@ -100,15 +109,24 @@ def related(near: Near, there: Place, anchor: Place, world: World = NOWHERE, tim
     metres = there.metres_to(anchor)
     if near.within_m and metres <= near.within_m:
         return True
+    return metres <= near.reach_m and joined(near, there, anchor, world, time_us)
+
+
+def joined(near: Near, there: Place, anchor: Place, world: World, time_us: int) -> bool:
+    """True when wind or pipes join the two as declared, no further than `near.reach_m` as the crow flies."""
+    metres = there.metres_to(anchor)
     if near.downwind_m and metres <= near.downwind_m and _in_line(there, anchor, world.wind, time_us):
         return True
     flow = world.flow
-    if flow is None or not there.asset or not anchor.asset or metres > near.reach_m:
+    if flow is None or not there.asset or not anchor.asset:
         return False
     return (
-        _at_most(flow.along_m(there.asset, anchor.asset), near.along_m)
-        or _at_most(flow.downstream_m(there.asset, anchor.asset), near.upstream_m)
-        or _at_most(flow.downstream_m(anchor.asset, there.asset), near.downstream_m)
+        (near.along_m > 0 and _at_most(flow.along_m(there.asset, anchor.asset), near.along_m))
+        or (near.upstream_m > 0 and _at_most(flow.downstream_m(there.asset, anchor.asset), near.upstream_m))
+        or (
+            near.downstream_m > 0
+            and _at_most(flow.downstream_m(anchor.asset, there.asset), near.downstream_m)
+        )
     )
 
 
@@ -130,46 +148,4 @@ def _in_line(one: Place, other: Place, wind: Wind | None, time_us: int) -> bool:
 
 
 def _at_most(metres: float | None, limit: float) -> bool:
-    return limit > 0 and metres is not None and metres <= limit
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The names under which a place is filed so that everything that some `Near`s relate to it is found by few."""
-
-    same: frozenset[Sameness]
-    reaches_m: frozenset[float]
-
-    @classmethod
-    def of(cls, *nears: Near) -> Keys:
-        return cls(
-            frozenset(same for near in nears for same in near.same),
-            frozenset(near.reach_m for near in nears if near.reach_m),
-        )
-
-    def file(self, place: Place) -> Iterator[tuple[object, ...]]:
-        """Where the place is filed."""
-        for sameness in self.same:
-            if name := place.named(sameness):
-                yield (sameness, name)
-        for reach_m in self.reaches_m:
-            yield ("cell", reach_m, *_cell(place, reach_m))
-
-
-def ask(near: Near, place: Place) -> Iterator[tuple[object, ...]]:
-    """Where everything that `near` can relate to the place is filed."""
-    for sameness in near.same:
-        if name := place.named(sameness):
-            yield (sameness, name)
-    if reach_m := near.reach_m:
-        east, north = _cell(place, reach_m)
-        for i in (-1, 0, 1):
-            for j in (-1, 0, 1):
-                yield ("cell", reach_m, east + i, north + j)
-
-
-def _cell(place: Place, reach_m: float) -> tuple[int, int]:
-    """Cells of a reach a side: who is within reach lies in the same or a neighbouring one."""
-    north = place.lat * METRES_A_DEGREE
-    east = place.lon * METRES_A_DEGREE * math.cos(math.radians(round(place.lat)))
-    return math.floor(east / reach_m), math.floor(north / reach_m)
+    return metres is not None and metres <= limit

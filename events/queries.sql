@@ -242,8 +242,12 @@ SELECT count(*) AS n FROM incidents WHERE opened_at >= %(since)s
 -- name: get_incident
 SELECT * FROM incidents WHERE id = %(id)s OR number = %(id)s
 
+-- name: get_incident_as_of
+SELECT * FROM incidents_as_of(%(as_of)s) WHERE id = %(id)s OR number = %(id)s
+
 -- name: list_incidents
-SELECT * FROM incidents
+-- Newest first, as they stand or stood at a moment; every filter may be empty.
+SELECT * FROM incidents_as_of(%(as_of)s)
 WHERE (%(before_at)s::timestamptz IS NULL OR (opened_at, id) < (%(before_at)s, %(before_id)s))
   AND (%(domains)s::text[] IS NULL OR domain = ANY(%(domains)s))
   AND (%(types)s::text[] IS NULL OR type = ANY(%(types)s))
@@ -270,8 +274,32 @@ LEFT JOIN reports r ON r.id = e.fact
 WHERE e.incident = %(id)s
 ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
 
+-- name: incident_facts_as_of
+-- What was thought to be evidence at a moment, with what was known of it then: no peak, it may have come later.
+SELECT e.fact, e.evidence, e.what, e.joined_at,
+       a.rule, a.level, a.device, a.channel, a.onset, a.value, a.limit_value, a.lon, a.lat, a.provenance,
+       (SELECT l.after FROM alert_log l WHERE l.alert = a.id AND l.at <= %(as_of)s ORDER BY l.id DESC LIMIT 1) AS state,
+       r.kind AS report_kind, r.words, r.at AS report_at, r.by AS report_by
+FROM incident_evidence e
+LEFT JOIN alerts a ON a.id = e.fact
+LEFT JOIN reports r ON r.id = e.fact
+WHERE e.incident = %(id)s AND e.joined_at <= %(as_of)s AND (e.left_at IS NULL OR e.left_at > %(as_of)s)
+ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
+
 -- name: incident_timeline
-SELECT at, action, actor, before, after, fields FROM incident_log WHERE incident = %(id)s ORDER BY id
+-- Up to a moment, when one is given.
+SELECT at, action, actor, before, after, fields FROM incident_log
+WHERE incident = %(id)s AND (%(as_of)s::timestamptz IS NULL OR at <= %(as_of)s) ORDER BY id
+
+-- name: alerts_of_span
+-- What was written down in a span; `asked`: it asked somebody, and belongs to no incident.
+SELECT rule, subject, level, raised_at, returned_at, recorded_at,
+       asks AND incident IS NULL AND NOT backdated AS asked
+FROM alerts WHERE recorded_at >= %(from)s AND recorded_at < %(to)s AND NOT withdrawn ORDER BY recorded_at, id
+
+-- name: incidents_of_span
+SELECT type, opened_at, NOT backdated AS asked FROM incidents
+WHERE opened_at >= %(from)s AND opened_at < %(to)s AND state <> 'merged' ORDER BY opened_at, id
 
 -- name: live_incident_ids
 SELECT id FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at
@@ -285,3 +313,24 @@ LEFT JOIN incident_evidence e ON e.incident = i.id AND e.left_at IS NULL
 LEFT JOIN alerts a ON a.id = e.fact
 WHERE i.state IN ('open', 'confirmed') AND i.type = ANY(%(types)s)
 GROUP BY i.id ORDER BY i.id
+
+-- name: put_trial
+INSERT INTO rule_trials (rule, yaml, base, begins, ends, before, after, by, at)
+VALUES (%(rule)s, %(yaml)s, %(base)s, %(begins)s, %(ends)s, %(before)s, %(after)s, %(by)s, %(at)s)
+RETURNING id
+
+-- name: trial
+SELECT id, rule, yaml, base FROM rule_trials WHERE id = %(id)s
+
+-- name: put_edited
+INSERT INTO edited_rules (rule, yaml, trial, by, by_name, reason, at)
+VALUES (%(rule)s, %(yaml)s, %(trial)s, %(by)s, %(by_name)s, %(reason)s, %(at)s)
+
+-- name: edited_rules
+-- The newest text of every rule that was edited.
+SELECT DISTINCT ON (rule) rule, yaml FROM edited_rules ORDER BY rule, id DESC
+
+-- name: versions_of_rule
+SELECT v.id, v.yaml, v.by_name, v.reason, v.at, t.begins, t.ends, t.before, t.after
+FROM edited_rules v JOIN rule_trials t ON t.id = v.trial
+WHERE v.rule = %(rule)s ORDER BY v.id DESC LIMIT 50

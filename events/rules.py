@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from core.domains import Declaration, Domains
 from core.schema import Declared, Key, Span, span_s
 from core.text import Texts
-from core.yamlfile import Mistake, Mistakes
+from core.yamlfile import Document, Mistake, Mistakes, gather_list
 from events.expressions import GUARD, mistake
 from iot.kinds import Catalogue, ChannelDecl, Kind, resolve
 
@@ -21,13 +21,14 @@ Class = Literal["life", "field", "device", "info"]
 #: Readings → a number → the decision. Those of the last line are driven by time, not by readings.
 Detector = Literal[
     "threshold", "rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total", "stuck", "drift",
+    "novelty",
     "silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered",
 ]  # fmt: skip
 TIME_DRIVEN = frozenset(
     {"silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered"}
 )
 #: Detectors whose numbers are counts, shares or scores rather than values in the channel's unit.
-UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma"}
+UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma", "novelty": "score"}
 WINDOWED = frozenset({"rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total"})
 #: Detectors whose signal may be compared with what is usual or with what others say.
 COMPARABLE = frozenset({"threshold", "mean", "leq", "highest", "lowest", "total"})
@@ -348,9 +349,14 @@ SWITCHES = ("permit.", "season.", "protect.")
 TEXTS = ("name", "cause", "consequence", "action")
 
 
-def load(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> RuleSet:
-    """The rules of all domains. Raises `Mistakes`; with `texts`, a rule without its rationale is one."""
-    declared = domains.section("rules", RuleDecl)
+def load(
+    domains: Domains, catalogue: Catalogue, texts: Texts | None = None, edited: Iterable[Document] = ()
+) -> RuleSet:
+    """The rules of all domains, with those that a city has `edited` in their place (`events.edited`).
+
+    Raises `Mistakes`; with `texts`, a rule without its rationale is one.
+    """
+    declared = _in_force(domains.section("rules", RuleDecl), edited)
     wrong = [*_known_twice(declared), *_unordered_levels(declared)]
     keys = {found.item.key for found in declared}
     for found in declared:
@@ -376,6 +382,26 @@ def load(domains: Domains, catalogue: Catalogue, texts: Texts | None = None) -> 
         digest.update(found.item.model_dump_json().encode())
     rules = tuple(Rule(number, found.domain, found.item) for number, found in enumerate(declared))
     return RuleSet(rules, digest.hexdigest())
+
+
+def _in_force(
+    shipped: list[Declaration[RuleDecl]], edited: Iterable[Document]
+) -> list[Declaration[RuleDecl]]:
+    """The shipped rules, each replaced by its edited text where there is one."""
+    texts = {document.at((0, "key")): document for document in edited}
+    wrong: list[Mistake] = []
+    found = []
+    for each in shipped:
+        document = texts.pop(each.item.key, None)
+        if document is None:
+            found.append(each)
+        else:
+            items = gather_list(document, RuleDecl, wrong)
+            found += [Declaration(each.domain, item, document, index) for index, item in items]
+    wrong += [document.mistake((0, "key"), f"no rule {key} is declared") for key, document in texts.items()]
+    if wrong:
+        raise Mistakes(wrong)
+    return found
 
 
 def _known_twice(declared: list[Declaration[RuleDecl]]) -> Iterator[Mistake]:

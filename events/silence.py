@@ -6,8 +6,8 @@ but what a restart may forget. Since our own start everybody counts as heard, so
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 
@@ -64,17 +64,56 @@ class Silent:
     level: int = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The devices of one rule: themselves, their numbers, and after how many µs each is called silent."""
+
+    rule: Rule
+    devices: Sequence[Device]
+    row_of: Mapping[str, int]
+    number: NDArray[np.int64]
+    patience_us: NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class Silence:
-    """Judges who is silent. `started_us`: our own start; nobody is blamed for what we could not hear."""
+    """Judges who is silent. `started_us`: our own start; nobody is blamed for what we could not hear.
+
+    Asked every second: what follows from the registry alone is worked out once, and only devices that may have
+    something to tell are looked at one by one.
+    """
 
     rules: RuleSet
     registry: Registry
     started_us: int
+    _watched: Sequence[Watched] = field(init=False)
+    _due: Sequence[tuple[Device, int]] = field(init=False)
+    _behind: Mapping[str, Sequence[Device]] = field(init=False)
+    _in_area: Mapping[str, int] = field(init=False)
     #: Since when a subject is heard again, as far as this process knows.
     _back: dict[str, int] = field(default_factory=dict)
     #: Since when a subject is not well.
     _bad: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        everybody = list(self.registry.devices.values())
+        self._watched = [self._watch(rule, everybody) for rule in self._of("silence")]
+        dues = ((device, _date_us(device.params.get("calibration_due"))) for device in everybody)
+        self._due = [(device, due) for device, due in dues if due is not None]
+        behind: dict[str, list[Device]] = defaultdict(list)
+        for device in everybody:
+            behind[device.gateway].append(device)
+        self._behind = behind
+        self._in_area = Counter(device.area for device in everybody if device.area)
+
+    def _watch(self, rule: Rule, everybody: Sequence[Device]) -> Watched:
+        of_any = ANY_KIND in rule.decl.kinds
+        devices = [device for device in everybody if of_any or device.kind in rule.decl.kinds]
+        return Watched(
+            rule, devices, {device.id: row for row, device in enumerate(devices)},
+            np.array([device.number for device in devices], np.int64),
+            np.array([self._silent_after_us(device) for device in devices], np.float64),
+        )  # fmt: skip
 
     def judge(self, heard: Heard, standing: Mapping[tuple[str, str], int], now_us: int) -> list[Silent]:
         """All silence that should stand now. `standing`: onset of what stands, by (rule, subject)."""
@@ -103,17 +142,21 @@ class Silence:
             if rule.decl.enabled and rule.decl.klass == "life"
             for kind in rule.decl.kinds
         }
-        for rule in self._of("silence"):
-            for device in self._watched(rule):
+        for watched in self._watched:
+            rule = watched.rule
+            last = heard.device[watched.number]
+            quiet = (last != NEVER) & (now_us - np.maximum(last, self.started_us) > watched.patience_us)
+            told = [watched.row_of.get(subject, -1) for key, subject in standing if key == rule.key]
+            for row in sorted({*np.flatnonzero(quiet).tolist(), *told} - {-1}):
+                device, last_us = watched.devices[row], int(last[row])
                 level = min(rule.decl.level, LIFE_LEVEL) if device.kind in vital else rule.decl.level
-                last_us = int(heard.device[device.number])
                 onset_us = standing.get((rule.key, device.id))
-                if last_us == NEVER and onset_us is None:
-                    continue  # it has never spoken: unknown, not silent
+                if self.registry.care.in_maintenance(device.number, now_us):
+                    continue  # somebody works on it
                 behind = f"gateway:{device.gateway}" in lost
                 if onset_us is not None and last_us <= onset_us:
                     yield Silent(rule, device.id, onset_us, device, behind, level)
-                elif not behind and now_us - max(last_us, self.started_us) > self._silent_after_us(device):
+                elif not behind and quiet[row]:
                     yield Silent(rule, device.id, last_us, device, level=level)
 
     def _silent_after_us(self, device: Device) -> float:
@@ -124,16 +167,11 @@ class Silence:
             return max(3 * own, 30.0) * SECOND_US
         return kind.silent_after_s * SECOND_US
 
-    def _watched(self, rule: Rule) -> list[Device]:
-        everybody = ANY_KIND in rule.decl.kinds
-        return [d for d in self.registry.devices.values() if everybody or d.kind in rule.decl.kinds]
-
     def _overdue(self, now_us: int) -> Iterable[Silent]:
         """Devices whose `calibration_due` (a date) has passed; what is no date is none."""
         for rule in self._of("overdue"):
-            for device in self.registry.devices.values():
-                due = _date_us(device.params.get("calibration_due"))
-                if due is not None and due <= now_us:
+            for device, due in self._due:
+                if due <= now_us:
                     yield Silent(rule, device.id, due, device, level=rule.decl.level)
 
     # -- gateways, streets, everybody ----------------------------------------------------------------------
@@ -141,42 +179,40 @@ class Silence:
     def _gateways(
         self, heard: Heard, standing: Mapping[tuple[str, str], int], now_us: int
     ) -> Iterable[Silent]:
-        behind: dict[str, list[Device]] = defaultdict(list)
-        for device in self.registry.devices.values():
-            behind[device.gateway].append(device)
         for rule in self._of("gateway_lost"):
             for gateway in self.registry.gateways.values():
-                if gateway.id not in behind:
+                behind = self._behind.get(gateway.id)
+                if not behind:
                     continue
                 last_us = int(heard.gateway[gateway.number])
-                patience_us = self._patience_us(rule, behind[gateway.id])
-                quiet = last_us != NEVER and now_us - max(last_us, self.started_us) > patience_us
+                age_us = now_us - max(last_us, self.started_us)
+                quiet = last_us != NEVER and age_us > _hold_us(rule)
+                quiet = quiet and age_us > self._liveliest_us(behind) and not self._at_work(behind, now_us)
                 silent = self._held(rule, f"gateway:{gateway.id}", last_us, standing, now_us, quiet=quiet)
                 if silent is not None:
                     yield silent
 
-    def _patience_us(self, rule: Rule, devices: list[Device]) -> float:
+    def _at_work(self, devices: Sequence[Device], now_us: int) -> bool:
+        """Somebody works on all of them."""
+        return all(self.registry.care.in_maintenance(device.number, now_us) for device in devices)
+
+    def _liveliest_us(self, devices: Sequence[Device]) -> float:
         """A gateway is lost when even its liveliest device would have spoken several times."""
-        assert rule.decl.on is not None
-        liveliest = min(self._silent_after_us(device) for device in devices)
-        return max(rule.decl.on.usual_hold_s * SECOND_US, liveliest)
+        return min(self._silent_after_us(device) for device in devices)
 
     def _streets(
         self, silent: list[Silent], standing: Mapping[tuple[str, str], int], now_us: int
     ) -> Iterable[Silent]:
-        total: dict[str, int] = defaultdict(int)
-        for device in self.registry.devices.values():
-            if device.area:
-                total[device.area] += 1
         dark: dict[str, list[int]] = defaultdict(list)
         for each in silent:
             if each.device is not None and each.device.area and not each.suppressed:
                 dark[each.device.area].append(each.since_us)
         for rule in self._of("area_lost"):
             share = _share(rule)
-            for area in sorted(total):
+            for area in sorted(self._in_area):
                 found = dark.get(area, [])
-                many = total[area] >= SOME_DEVICES and len(found) >= share * total[area]
+                total = self._in_area[area]
+                many = total >= SOME_DEVICES and len(found) >= share * total
                 since_us = max(found, default=now_us)
                 held = self._held(rule, f"area:{area}", since_us, standing, now_us, quiet=many)
                 if held is not None:
@@ -185,9 +221,8 @@ class Silence:
     def _everybody(
         self, lost: set[str], standing: Mapping[tuple[str, str], int], now_us: int
     ) -> Iterable[Silent]:
-        gateways = {f"gateway:{device.gateway}" for device in self.registry.devices.values()}
         for rule in self._of("all_lost"):
-            all_lost = len(gateways) >= SOME_GATEWAYS and len(lost) >= _share(rule) * len(gateways)
+            all_lost = len(self._behind) >= SOME_GATEWAYS and len(lost) >= _share(rule) * len(self._behind)
             held = self._held(rule, "city", now_us, standing, now_us, quiet=all_lost)
             if held is not None:
                 yield held
@@ -227,6 +262,11 @@ class Silence:
 
     def _of(self, detector: str) -> list[Rule]:
         return [rule for rule in self.rules if rule.decl.enabled and rule.decl.detector == detector]
+
+
+def _hold_us(rule: Rule) -> float:
+    assert rule.decl.on is not None
+    return rule.decl.on.usual_hold_s * SECOND_US
 
 
 def _date_us(value: object) -> int | None:

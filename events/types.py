@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,10 +52,15 @@ class Near(Declared):
             raise ValueError("needs one of same, within_m, along_m, upstream_m, downstream_m, downwind_m")
         return self
 
-    @property
+    @functools.cached_property
     def reach_m(self) -> float:
         """No two places further apart than this are related by distance."""
         return max(self.within_m, self.along_m, self.upstream_m, self.downstream_m, self.downwind_m)
+
+    @functools.cached_property
+    def lines(self) -> bool:
+        """Whether pipes or wind may join two places that are not near by metres."""
+        return self.reach_m > self.within_m
 
 
 class Weight(Declared):

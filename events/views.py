@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.clock import DAY_US, to_datetime
+from core.clock import DAY_US, to_datetime, to_us
 from core.db import Database, DictConnection
 from core.errors import NotFound
 from core.people_store import named
 from core.text import LANGUAGES, Texts
 from events import alarm, incident, store
 from events.engine import Row
+from events.load import Load, Stood, load_of
 from events.sentence import Speech
 
 #: Screens start from at most so many; the rest is in the lists.
@@ -133,20 +134,34 @@ class EventViews:
     # -- incidents -----------------------------------------------------------------------------------------
 
     async def incidents(
-        self, filters: Filters, limit: int, cursor: list[Any] | None = None, types: list[str] | None = None
+        self,
+        filters: Filters,
+        limit: int,
+        cursor: list[Any] | None = None,
+        types: list[str] | None = None,
+        as_of: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """Newest first, `limit + 1` of them at most."""
-        found = await self._rows("list_incidents", filters, limit, cursor, types=types)
+        """Newest first, `limit + 1` of them at most; as they stood at a moment."""
+        found = await self._rows("list_incidents", filters, limit, cursor, types=types, as_of=as_of)
         return [self.incident_shown(row) for row in found]
 
-    async def incident(self, id_: str) -> dict[str, Any]:
-        """One incident with its evidence and its log, by id or by number. Raises `NotFound`."""
+    async def incident(self, id_: str, as_of: datetime | None = None) -> dict[str, Any]:
+        """One incident with its evidence and its log, by id or by number; as it was known at a moment.
+
+        Raises `NotFound`, also when it was not known yet.
+        """
         async with self.database.transaction() as connection:
-            row = await store.one(connection, "get_incident", id=id_)
+            if as_of is None:
+                row = await store.one(connection, "get_incident", id=id_)
+            else:
+                row = await store.one(connection, "get_incident_as_of", id=id_, as_of=as_of)
             if row is None:
                 raise NotFound(id=id_)
-            facts = await store.rows(connection, "incident_facts", id=row["id"])
-            log = await store.rows(connection, "incident_timeline", id=row["id"])
+            if as_of is None:
+                facts = await store.rows(connection, "incident_facts", id=row["id"])
+            else:
+                facts = await store.rows(connection, "incident_facts_as_of", id=row["id"], as_of=as_of)
+            log = await store.rows(connection, "incident_timeline", id=row["id"], as_of=as_of)
             log = await named(connection, log, "actor")
             (row,) = await named(connection, [row], "acknowledged_by")
         evidence = [{name: value for name, value in fact.items() if value is not None} for fact in facts]
@@ -175,6 +190,23 @@ class EventViews:
         assert alerts is not None
         assert incidents is not None
         return {"alerts": alerts["n"], "incidents": incidents["n"]}
+
+    async def load(self, from_us: int, to_us_: int, operators: int = 1) -> Load:
+        """What alarms asked of the operators in a span, by what is stored."""
+        span = {"from": to_datetime(from_us), "to": to_datetime(to_us_)}
+        async with self.database.transaction() as connection:
+            alerts = await store.rows(connection, "alerts_of_span", **span)
+            incidents = await store.rows(connection, "incidents_of_span", **span)
+        stood = [
+            Stood(
+                row["rule"], f"{row['rule']} {row['subject']}", row["level"], to_us(row["raised_at"]),
+                to_us(row["returned_at"]) if row["returned_at"] else None,
+            )
+            for row in alerts
+        ]  # fmt: skip
+        asked = [to_us(row["recorded_at"]) for row in alerts if row["asked"]]
+        asked += [to_us(row["opened_at"]) for row in incidents if row["asked"]]
+        return load_of((from_us, to_us_), stood, [row["type"] for row in incidents], asked, operators)
 
     # -- shared --------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from core.actor import Actor
 from core.clock import rfc3339, to_us
 from core.errors import Invalid, NotFound
 from core.http import Allow, Db, Json, Lang, Limit, Now, bbox, decode_cursor, page
-from gis import hazard, hazard_store, ogc_api, sample, store, style
+from gis import hazard, hazard_store, ogc_api, store, style
 from gis.asset import Asset
 from gis.hazard import Hazard
 from gis.style import Tokens
@@ -55,10 +55,12 @@ def _drawing(routes: APIRouter, city_map: CityMap, colours: Mapping[str, Tokens]
     ) -> Response:
         """The base map's style with all imported layers; its tile address names the newest tile file."""
         file = await to_thread.run_sync(city_map.tiles)
-        view = style.View(sample.CENTRE, pitch=pitch, scale=scale, language=language)
-        base = style.style(
-            colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, sample.ATTRIBUTION
+        city = await to_thread.run_sync(lambda: city_map.city)
+        west, south, east, north = city.bounds
+        view = style.View(
+            ((west + east) / 2, (south + north) / 2), pitch=pitch, scale=scale, language=language
         )
+        base = style.style(colours[theme], f"pmtiles:///api/v1/map/tiles/{file.name}", view, city.attribution)
         return Json(style.with_stored(base, await city_map.stored_layers(), colours[theme], view))
 
     @routes.get("/map/tiles/{name}")
@@ -108,7 +110,7 @@ def _asking(routes: APIRouter, city_map: CityMap) -> None:
     ) -> Response:  # fmt: skip
         """Places by name (Chinese, pinyin, English) or asset id, the best first."""
         kinds = kind.split(",") if kind else []
-        found = await to_thread.run_sync(lambda: city_map.search.find(q, limit, kinds))
+        found = await city_map.find(q, limit, kinds)
         return Json({"items": [
             {"id": each.id, "kind": each.kind, "name": {"zh": each.name, "en": each.name_en},
              "lon": each.lon, "lat": each.lat, "score": each.score} for each in found
@@ -131,8 +133,11 @@ def _asking(routes: APIRouter, city_map: CityMap) -> None:
 
     @routes.get("/map/isolate/{pipe}")
     async def isolate(pipe: str, stuck: Annotated[list[str] | None, Query()] = None) -> Response:
-        """The valves that cut a water pipe off, and what that leaves dry."""
-        network = await to_thread.run_sync(lambda: city_map.city.networks["water_supply"])
+        """The valves that cut a water, gas or heat pipe off, and what that leaves without."""
+        city = await to_thread.run_sync(lambda: city_map.city)
+        network = next((each for each in city.networks.values() if pipe in each), None)
+        if network is None:
+            raise NotFound("error.no_asset", asset=pipe)
         found = network.isolating_valves(pipe, stuck or ())
         return Json(
             {"valves": found.valves, "edges": found.edges, "nodes": found.nodes, "customers": found.customers}
@@ -206,7 +211,7 @@ def _grid(city_map: CityMap, lon: float, lat: float) -> dict[str, Any]:
     return {
         "cell": cell.code, "grid": cell.grid, "beat": cell.beat, "officer": found.officer,
         "community": cell.community, "area": cell.area, "area_name": {"zh": area.name, "en": area.name_en},
-        "district": area.attributes["district"], "department": found.department,
+        "district": area.attributes.get("district", ""), "department": found.department,
     }  # fmt: skip
 
 
@@ -222,6 +227,8 @@ def _position(text: str, field: str) -> tuple[float, float]:
 
 def _route(city_map: CityMap, ends: list[tuple[float, float]], closed: Collection[str]) -> dict[str, Any]:
     city = city_map.city
+    if not len(city.roads):
+        raise NotFound("error.no_way")
     (ax, ay), (bx, by) = city.plane.points(ends).tolist()
     found = city.router.route((ax, ay), (bx, by), closed)
     if found is None:

@@ -9,26 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from core import text
-from core.errors import NotFound
-from gis import buildings, drainage, facilities, gas, grid, roads, sample, streets, water
+from gis import buildings, drainage, facilities, gas, roads, sample, streets, water
 from gis.asset import Asset
 from gis.buildings import Buildings
 from gis.crs import Plane
 from gis.drainage import DrainageNetwork
 from gis.facilities import Facility
 from gis.gas import GasNetwork
-from gis.grid import Grid
+from gis.ground import Box, Ground
 from gis.lines import Floats, Geometry, Ints, points
 from gis.network import Network, Place, Valves
-from gis.place import KNOWN_BY, Gazetteer, Street, Whereabouts
+from gis.place import KNOWN_BY, Street
 from gis.roads import Roads
 from gis.routing import Router
 from gis.streets import Streets
@@ -99,7 +96,7 @@ class Base:
 
 
 @dataclass(frozen=True, eq=False)
-class City:
+class City(Ground):
     """A base with networks on it. `water`, `drainage`, `gas` and `facilities` are simulated."""
 
     seed: int
@@ -110,29 +107,21 @@ class City:
     gas: GasNetwork
     facilities: tuple[Facility, ...]
 
-    # -- where things are ----------------------------------------------------------------------------------------
-
     @property
     def plane(self) -> Plane:
         return self.base.plane
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north of the part with networks, in WGS 84 degrees."""
-        west, south, east, north = self.base.bounds
-        corners = self.plane.lonlats([[west, south], [east, north]])
-        return (*corners[0].tolist(), *corners[1].tolist())
+    def extent(self) -> Box:
+        return self.base.bounds
 
-    def lonlat(self, asset: str) -> tuple[float, float]:
-        """A WGS 84 point on an asset. Raises `NotFound`."""
-        return self.asset(asset).lonlat
+    @property
+    def attribution(self) -> str:
+        return self.base.licence
 
-    def asset(self, asset: str) -> Asset:
-        """An asset by its id. Raises `NotFound`."""
-        try:
-            return self.assets[asset]
-        except KeyError:
-            raise NotFound("error.no_asset", asset=asset) from None
+    @property
+    def roads(self) -> Roads:
+        return self.base.roads
 
     @cached_property
     def assets(self) -> Mapping[str, Asset]:
@@ -141,20 +130,11 @@ class City:
 
         return {asset.id: asset for asset in inventory(self)}
 
-    def of_kind(self, *kinds: str) -> Iterator[Asset]:
-        return (asset for asset in self.assets.values() if asset.kind in kinds)
-
-    def area_ids(self, xy: Floats) -> list[str]:
-        """The id of the area that each of many places lies in, or is nearest to; "" in a city without areas."""
-        if not self.base.areas:
-            return [""] * len(xy)
-        names, shapes = zip(*self.area_shapes.items(), strict=True)
-        rows = shapely.STRtree(shapes).nearest(points(xy)) if len(xy) else []
-        return [names[row] for row in rows]
-
     @cached_property
     def area_shapes(self) -> Mapping[str, Geometry]:
         """Each area's surface in metres: what is nearer to its points than to another's on the same bank."""
+        if not self.base.areas:
+            return {}
         banks = self._banks()
         owner = np.array([area.id for area in self.base.areas for _ in area.points])
         centres = points(np.vstack([area.points for area in self.base.areas]))
@@ -178,18 +158,13 @@ class City:
         grown = shapely.intersection(shapely.buffer(inner, BANK_M), land)
         return [bank for bank in grown if bank.area > BANK_M**2]
 
-    @cached_property
-    def grid(self) -> Grid:
-        """The management grid of the city's areas; empty in a city without areas."""
-        number: dict[str, int] = {}
-        streets = []
-        for area in self.base.areas:
-            number[area.code] = number.get(area.code, 0) + 1
-            if area.id in self.area_shapes:
-                streets.append(grid.Street(area.id, area.code, number[area.code], self.area_shapes[area.id]))
-        return grid.build(streets) if streets else Grid((0.0, 0.0), 100.0, [])
+    def offices(self) -> Iterator[tuple[str, str]]:
+        return ((area.id, area.code) for area in self.base.areas)
 
-    # -- what is connected with what -----------------------------------------------------------------------------
+    def landmarks(self) -> Iterator[tuple[Street, float, float]]:
+        for each in self.base.landmarks:
+            if each.name and each.kind in KNOWN_BY:
+                yield Street(each.name, each.name_en or each.name), *each.xy
 
     @cached_property
     def networks(self) -> Mapping[str, Network]:
@@ -199,35 +174,6 @@ class City:
             "drainage": _drainage_graph(self.drainage),
             "gas": _gas_graph(self.gas),
         }
-
-    @cached_property
-    def router(self) -> Router:
-        return Router(self.base.roads)
-
-    # -- words ---------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def gazetteer(self) -> Gazetteer:
-        return Gazetteer(
-            self.base.roads,
-            [
-                (Street(each.name, each.name_en or each.name), *each.xy)
-                for each in self.base.landmarks
-                if each.name and each.kind in KNOWN_BY
-            ],
-        )
-
-    def whereabouts(self, lon: float, lat: float) -> Whereabouts:
-        return self.gazetteer.find(*self.plane.xy(lon, lat))
-
-    def describe(self, lon: float, lat: float) -> tuple[str, str]:
-        """Where that is, as a person says it: (Chinese, English)."""
-        found = self.whereabouts(lon, lat)
-        return found.told(self.words, "zh"), found.told(self.words, "en")
-
-    @cached_property
-    def words(self) -> text.Texts:
-        return text.load([Path(__file__).parent])
 
 
 @cache

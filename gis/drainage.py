@@ -47,6 +47,8 @@ INLET_MIN = 8.0
 DRAIN_MPS = 1.2
 RESERVE = 1.5
 
+#: Minutes and exponent of the storm formula.
+STORM_B, STORM_N = 7.0, 0.656
 ROUGHNESS = 0.013  # Manning's n of concrete
 PIECE_M = 60.0
 COVER_M = 1.0
@@ -356,17 +358,25 @@ def rain_mm_h(years: float, minutes: float) -> float:
 
     The usual form of a Chinese city's storm formula (暴雨强度公式) with numbers of ours, near those of Shanghai.
     """
-    return float(0.36 * 1600.0 * (1.0 + 0.846 * np.log10(years)) / (minutes + 7.0) ** 0.656)
+    return float(0.36 * 1600.0 * (1.0 + 0.846 * np.log10(years)) / (minutes + STORM_B) ** STORM_N)
+
+
+def chicago(peak_mm_h: float, away_min: Floats) -> Floats:
+    """A storm of that formula after Keifer and Chu (1957): mm/h so many minutes before or after its peak.
+
+    Minutes are stretched by the share of the storm on that side of the peak.
+    """
+    found: Floats = ((1 - STORM_N) * away_min + STORM_B) / (away_min + STORM_B) ** (1 + STORM_N)
+    found *= peak_mm_h * STORM_B**STORM_N
+    return found
 
 
 def storm(years: float, minutes: int = 120, step_min: int = 5, peak_at: float = 0.4) -> list[float]:
     """A design storm after Keifer and Chu (Chicago) from that formula: mm/h of each step."""
-    peak = 0.36 * 1600.0 * (1.0 + 0.846 * np.log10(years))
     at = np.arange(step_min / 2, minutes, step_min)
     before = peak_at * minutes
     away = np.where(at < before, (before - at) / peak_at, (at - before) / (1 - peak_at))
-    intensity: Floats = peak * ((1 - 0.656) * away + 7.0) / (away + 7.0) ** 1.656
-    steps: list[float] = intensity.tolist()
+    steps: list[float] = chicago(rain_mm_h(years, 0.0), away).tolist()
     return steps
 
 

@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from gis.asset import Provenance
-from gis.city import City
+from gis.ground import Ground
 from gis.lines import Floats, Geometry
 from gis.network import Isolation
 from gis.routing import ring
@@ -24,6 +27,9 @@ STALLS = 2
 #: How much water loses in depth for each metre away from where it is deepest (ours): a street falls gently to its
 #: low point, a ramp into an underpass steeply.
 STREET_FALL, RAMP_FALL = 0.003, 0.04
+#: Where heights are known: how far a flood is filled around a place, on cells of which size, and how many heights must
+#: lie within that (ours).
+FILL_M, CELL_M, LEVELS_LEAST = 200.0, 5.0, 10
 #: Half of a street with its pavements, and the least that is drawn of a flood, in metres (ours).
 STREET_HALF_M, FLOOD_LEAST_M = 10.0, 15.0
 
@@ -54,22 +60,26 @@ class Hazard:
     provenance: Provenance = "real"
 
 
-def flood(city: City, lon: float, lat: float, depth_m: float, asset: str = "") -> tuple[Zone, ...]:
+def flood(city: Ground, lon: float, lat: float, depth_m: float, asset: str = "") -> tuple[Zone, ...]:
     """The streets that are under water when it stands so deep at a place, or in an underpass (its `asset`).
 
-    A picture of the order of size, from how streets and ramps usually fall: no ground model says where 10 cm stand.
+    Where the map knows heights of the ground around (covers of manholes, low points), the water is level and fills
+    what lies below it and hangs together with the place; where it does not, a picture of the order of size from how
+    streets and ramps usually fall.
     """
     x, y = city.plane.xy(lon, lat)
     held = city.assets.get(asset)
-    ramps = held.attributes.get("roads") if held is not None and held.kind == "underpass" else None
-    fall = STREET_FALL if ramps is None else RAMP_FALL
-    reach = [max(FLOOD_LEAST_M, (depth_m - least) / fall) for least in FLOOD_M]
-    lines = _lines(city, x, y, reach[-1], ramps)
-    streets = shapely.buffer(shapely.union_all(list(lines.values())), STREET_HALF_M, quad_segs=4)
+    under = held.attributes if held is not None and held.kind == "underpass" else {}
+    lines = _lines(city, x, y, FILL_M, under.get("roads"))
+    ground = _Streets.around(city, x, y, under)
+    fall = RAMP_FALL if under else STREET_FALL
     zones = []
-    for cls, (least, metres) in enumerate(zip(FLOOD_M, reach, strict=True), 1):
+    for cls, least in enumerate(FLOOD_M, 1):
         if depth_m >= least:
-            wet = _wet(streets, x, y, metres)
+            if ground is not None:
+                wet = ground.below(depth_m - least)
+            else:
+                wet = _wet(lines.values(), x, y, max(FLOOD_LEAST_M, (depth_m - least) / fall))
             told: dict[str, object] = {"depth_cm": round(least * 100)}
             if cls <= STALLS:
                 told["roads"] = sorted({road for road, line in lines.items() if line.intersects(wet)})
@@ -77,9 +87,9 @@ def flood(city: City, lon: float, lat: float, depth_m: float, asset: str = "") -
     return tuple(zones)
 
 
-def _lines(city: City, x: float, y: float, reach_m: float, ramps: object) -> dict[str, Geometry]:
+def _lines(city: Ground, x: float, y: float, reach_m: float, ramps: object) -> dict[str, Geometry]:
     """The middle lines, in metres, of these roads, or else of all around a place that do not lie under the ground."""
-    roads = city.base.roads
+    roads = city.roads
     near = ring(roads, (x, y), reach_m)
     if isinstance(ramps, list):
         near = np.array([row for row, name in enumerate(roads.id) if name in set(ramps)], np.int32)
@@ -88,8 +98,9 @@ def _lines(city: City, x: float, y: float, reach_m: float, ramps: object) -> dic
     return {roads.id[row]: shapely.LineString(roads.lines[row]) for row in near.tolist()}
 
 
-def _wet(streets: Geometry, x: float, y: float, reach_m: float) -> Geometry:
+def _wet(lines: Iterable[Geometry], x: float, y: float, reach_m: float) -> Geometry:
     """What of the streets lies within reach and hangs together with the place; the place itself always."""
+    streets = shapely.buffer(shapely.union_all(list(lines)), STREET_HALF_M, quad_segs=4)
     here = shapely.Point(x, y).buffer(min(FLOOD_LEAST_M, reach_m), quad_segs=6)
     around = shapely.intersection(streets, shapely.Point(x, y).buffer(reach_m, quad_segs=16))
     parts = shapely.get_parts(shapely.union(around, here))
@@ -97,8 +108,83 @@ def _wet(streets: Geometry, x: float, y: float, reach_m: float) -> Geometry:
     return wet
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Streets:
+    """Streets around a place as cells with the height of their ground; infinite where no street is.
+
+    `seeds`: the cells where the water is known to stand at `level_m` and more.
+    """
+
+    x: float
+    y: float
+    height_m: Floats
+    seeds: NDArray[np.bool_]
+    level_m: float
+
+    @classmethod
+    def around(cls, city: Ground, x: float, y: float, under: Mapping[str, object]) -> _Streets | None:
+        """None where too few heights are known."""
+        known, levels = city.levels
+        if np.count_nonzero(np.hypot(known[:, 0] - x, known[:, 1] - y) < FILL_M) < LEVELS_LEAST:
+            return None
+        side = np.arange(-FILL_M, FILL_M + CELL_M, CELL_M)
+        east, north = (each.ravel() for each in np.meshgrid(x + side, y + side))
+        height = np.full(len(east), np.inf)
+        streets = shapely.union_all(list(_lines(city, x, y, FILL_M, None).values()))
+        inside = _within(streets, east, north) & (np.hypot(east - x, north - y) < FILL_M)
+        height[inside] = _interpolated(known, levels, east[inside], north[inside])
+        middle = (len(height) - 1) // 2
+        height[middle] = _interpolated(known, levels, east[[middle]], north[[middle]])[0]
+        seeds = np.arange(len(height)) == middle
+        level = float(height[middle])
+        bottom = under.get("road_level_m")
+        if isinstance(bottom, float):
+            seeds, level = np.zeros(len(height), bool), bottom
+            for line in _lines(city, x, y, FILL_M, under.get("roads")).values():
+                ramp = np.flatnonzero(_within(line, east, north))
+                top = _interpolated(known, levels, east[ramp], north[ramp])
+                places = np.asarray(shapely.points(east[ramp], north[ramp]), object)
+                along = shapely.line_locate_point(np.asarray([line], object), places, normalized=True)
+                height[ramp] = np.minimum(
+                    height[ramp], top - (1.0 - np.abs(2.0 * along - 1.0)) * (top - bottom)
+                )
+                seeds[ramp] = True
+        shape = len(side), len(side)
+        return cls(x, y, height.reshape(shape), seeds.reshape(shape), level)
+
+    def below(self, above_m: float) -> Geometry:
+        """What lies less than so much above the ground of the place and hangs together with it; the place always."""
+        wet = self.height_m <= self.level_m + above_m
+        parts, _ = ndimage.label(wet)
+        own = np.unique(parts[self.seeds & wet])
+        rim = np.pad(np.isin(parts, own[own > 0]), ((0, 0), (1, 1)))
+        rows, begin = np.nonzero(rim[:, 1:] & ~rim[:, :-1])  # runs of wet cells, row by row
+        end = np.nonzero(rim[:, :-1] & ~rim[:, 1:])[1]
+        west, south = self.x - FILL_M - CELL_M / 2, self.y - FILL_M - CELL_M / 2
+        low = south + rows * CELL_M
+        cells = shapely.box(west + begin * CELL_M, low, west + end * CELL_M, low + CELL_M)
+        here = shapely.Point(self.x, self.y).buffer(FLOOD_LEAST_M, quad_segs=6)
+        found: Geometry = shapely.union_all([*cells, here])
+        return found
+
+
+def _within(lines: Geometry, east: Floats, north: Floats) -> NDArray[np.bool_]:
+    shape = shapely.buffer(lines, STREET_HALF_M, quad_segs=4)
+    shapely.prepare(shape)
+    found: NDArray[np.bool_] = shapely.contains_xy(shape, east, north)
+    return found
+
+
+def _interpolated(known: Floats, levels: Floats, east: Floats, north: Floats) -> Floats:
+    """Height of the ground from the nearest that are known, the nearer the heavier."""
+    away, rows = cKDTree(known).query(np.column_stack([east, north]), k=min(4, len(known)))
+    weight = 1.0 / np.maximum(away, 1.0) ** 2
+    found: Floats = (weight * levels[rows]).sum(axis=1) / weight.sum(axis=1)
+    return found
+
+
 def plume(
-    city: City, lon: float, lat: float, *, wind_from_deg: float, wind_mps: float, reach_m: float
+    city: Ground, lon: float, lat: float, *, wind_from_deg: float, wind_mps: float, reach_m: float
 ) -> tuple[Zone, ...]:
     """Where a gas or smoke drifts from a place: three surfaces of a Gaussian plume at the ground, out to `reach_m`.
 
@@ -141,7 +227,7 @@ def _isopleths(reach_m: float) -> list[Floats]:
     return outlines
 
 
-def isolated(city: City, isolation: Isolation) -> tuple[Zone, ...]:
+def isolated(city: Ground, isolation: Isolation) -> tuple[Zone, ...]:
     """The zone that gets no water once some valves are shut: a margin around the dry pipes.
 
     `valves` tells each valve to shut with its place: [id, lon, lat].
@@ -156,7 +242,7 @@ def isolated(city: City, isolation: Isolation) -> tuple[Zone, ...]:
     return (Zone(1, zone, {"customers": isolation.customers, "valves": valves}),)
 
 
-def closed(city: City, roads: Sequence[str]) -> tuple[Zone, ...]:
+def closed(city: Ground, roads: Sequence[str]) -> tuple[Zone, ...]:
     """Closed roads as lines."""
     shapes = [city.asset(road).geometry for road in roads]
     return (Zone(1, shapely.union_all(shapes), {"roads": list(roads)}),) if shapes else ()

@@ -47,7 +47,16 @@ def _news(hazard: str, incident: str) -> list[Change]:
 
 async def current(database: Database, at_us: int, bbox: BBox | None = None) -> list[Hazard]:
     """The hazards of a moment, in a box of degrees."""
-    rows = await _rows(database, at_us, bbox)
+    return _hazards(await _rows(database, at_us, bbox))
+
+
+async def now(connection: DictConnection, now_us: int) -> list[Hazard]:
+    """The hazards of this moment, as a transaction sees them."""
+    found = await connection.execute(QUERIES["hazards_at"], _asked(now_us, None))
+    return _hazards(await found.fetchall())
+
+
+def _hazards(rows: Sequence[DictRow]) -> list[Hazard]:
     found: dict[tuple[str, int], list[DictRow]] = {}
     for row in rows:
         found.setdefault((row["id"], to_us(row["begins"])), []).append(row)
@@ -61,10 +70,12 @@ async def standing(database: Database, prefix: str, at_us: int) -> list[tuple[st
 
 
 async def _rows(database: Database, at_us: int, bbox: BBox | None) -> list[DictRow]:
+    return await database.fetch(QUERIES["hazards_at"], **_asked(at_us, bbox))
+
+
+def _asked(at_us: int, bbox: BBox | None) -> dict[str, object]:
     west, south, east, north = bbox or (None, None, None, None)
-    return await database.fetch(
-        QUERIES["hazards_at"], at=to_datetime(at_us), west=west, south=south, east=east, north=north
-    )
+    return {"at": to_datetime(at_us), "west": west, "south": south, "east": east, "north": north}
 
 
 def _hazard(rows: Sequence[DictRow]) -> Hazard:

@@ -77,7 +77,7 @@ async def import_file(
     prepared = read_file(path, plan, progress)
     if dry or not prepared.assets or (prepared.refused and not accept_rest):
         return Report(path.name, plan, prepared, None)
-    layer = Layer(plan.layer, plan.source or path.name, prepared.crs, plan.licence, fingerprint(path))
+    layer = Layer(plan.layer, plan.source or path.name, prepared.crs, prepared.licence, fingerprint(path))
     async with database.transaction() as connection:
         counts = await store.replace_layer(connection, layer, prepared.assets, now_us)
     return Report(path.name, plan, prepared, counts)

@@ -17,6 +17,9 @@ from gis.roads import Roads
 #: A street farther away than this does not name a place.
 BESIDE_M = 200.0
 
+#: A place far from every other, for where there are no landmarks.
+NOWHERE = (1e12, 1e12)
+
 #: Nearer to a crossing than this a place is at it.
 AT_CROSSING_M = 12.0
 
@@ -98,7 +101,7 @@ class Gazetteer:
         self._tree = shapely.STRtree(self._shapes)
         self._crossings = _crossings(roads, named)
         self._landmarks = [name for name, _, _ in landmarks]
-        self._landmark_tree = cKDTree([(x, y) for _, x, y in landmarks] or [(np.inf, np.inf)])
+        self._landmark_tree = cKDTree([(x, y) for _, x, y in landmarks] or [NOWHERE])
 
     def find(self, x: float, y: float) -> Whereabouts:
         """What a person would say of this place."""

@@ -60,6 +60,12 @@ SELECT fingerprint FROM asset_layers WHERE layer = %(layer)s
 -- name: all_layers
 SELECT layer, source, licence, crs, fingerprint, assets, at FROM asset_layers ORDER BY layer
 
+-- name: layers_beside
+-- Layers that hold anything but these kinds.
+SELECT layer FROM asset_layers
+WHERE EXISTS (SELECT FROM assets WHERE assets.layer = asset_layers.layer AND kind <> ALL (%(kinds)s::text[]))
+ORDER BY layer
+
 -- name: one_asset
 SELECT * FROM assets WHERE id = %(id)s
 

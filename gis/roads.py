@@ -57,17 +57,19 @@ class Roads:
 Way = tuple[Mapping[str, object], Sequence[Sequence[float]]]
 
 
-def build(ways: Sequence[Way], plane: Plane) -> Roads:
-    """Cut ways at their junctions. A way is (properties, [[lon, lat], …]) with the properties of the sample's
-    roads layer: osm, class, name, name_en, oneway, lanes, maxspeed, layer, tunnel, bridge, detail.
+def build(ways: Sequence[Way], plane: Plane, label: str = "R-{way}-{part}") -> Roads:
+    """Cut ways at their junctions, and call the stretches by `label`.
+
+    A way is (properties, [[lon, lat], …]) with the properties of the sample's roads layer: osm, class, name, name_en,
+    oneway, lanes, maxspeed, layer, tunnel, bridge, detail.
 
     Two ways meet where they have the very same coordinate, as OSM's shared nodes do; `detail` ways meet nothing.
     """
-    lonlat = np.concatenate([np.asarray(line, np.float64) for _, line in ways])
-    counts = np.array([len(line) for _, line in ways])
+    lonlat = np.concatenate([np.empty((0, 2)), *(np.asarray(line, np.float64) for _, line in ways)])
+    counts = np.array([len(line) for _, line in ways], np.int64)
     ends = np.cumsum(counts)
     starts = ends - counts
-    drives = np.array([not properties.get("detail") for properties, _ in ways])
+    drives = np.array([not properties.get("detail") for properties, _ in ways], bool)
     xy = plane.points(lonlat)
 
     keys = np.round(lonlat * 1e6).astype(np.int64)
@@ -95,19 +97,21 @@ def build(ways: Sequence[Way], plane: Plane) -> Roads:
             pieces_of[osm] += 1
             tails.append(int(point[a]) if drives[way] else -1)
             heads.append(int(point[b]) if drives[way] else -1)
-    tail, head, node_xy = _renumber(np.array(tails), np.array(heads), point, xy)
+    tail, head, node_xy = _renumber(np.array(tails, np.int64), np.array(heads, np.int64), point, xy)
     told = [ways[way][0] for way in source]
     return Roads(
-        id=tuple(f"R-{each['osm']}-{number}" for each, number in zip(told, part, strict=True)),
+        id=tuple(label.format(way=each["osm"], part=number) for each, number in zip(told, part, strict=True)),
         klass=tuple(str(each["class"]) for each in told),
         name=tuple(str(each.get("name", "")) for each in told),
         name_en=tuple(str(each.get("name_en", "")) for each in told),
         oneway=_column(told, "oneway"),
         lanes=_column(told, "lanes"),
         level=_column(told, "layer"),
-        tunnel=np.array([bool(each.get("tunnel")) or _sunken(str(each.get("name", ""))) for each in told]),
+        tunnel=np.array(
+            [bool(each.get("tunnel")) or _sunken(str(each.get("name", ""))) for each in told], bool
+        ),
         bridge=_column(told, "bridge").astype(bool),
-        speed_kmh=np.array([_speed(each) for each in told]),
+        speed_kmh=np.array([_speed(each) for each in told], np.float64),
         lines=Polylines.of(pieces),
         tail=tail,
         head=head,

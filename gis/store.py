@@ -107,6 +107,11 @@ async def layers(database: Database) -> list[dict[str, Any]]:
     return await database.fetch(QUERIES["all_layers"])
 
 
+async def layers_beside(database: Database, kinds: Sequence[str]) -> list[str]:
+    """The layers that hold anything but these kinds."""
+    return [row["layer"] for row in await database.fetch(QUERIES["layers_beside"], kinds=list(kinds))]
+
+
 async def drawn(database: Database, layer: str, bbox: BBox) -> list[DictRow]:
     """What a map draws of a layer in a box of degrees, the largest first: number, id, kind, names, geometry."""
     west, south, east, north = bbox
@@ -134,14 +139,21 @@ async def find(
     limit: int = EVERYTHING,
 ) -> list[Numbered]:
     """Assets by kind, layer, box (degrees; by their own boxes) and time of validity, in the order of their ids."""
+    values = asked(kinds=kinds, layer=layer, bbox=bbox, at_us=at_us, after=after, limit=limit)
+    return [_numbered(row) for row in await database.fetch(QUERIES["assets_of"], **values)]
+
+
+def asked(
+    *, kinds: Sequence[str] | None = None, layer: str | None = None, bbox: BBox | None = None,
+    at_us: int | None = None, after: str = "", limit: int = EVERYTHING,
+) -> dict[str, object]:  # fmt: skip
+    """The parameters of the query `assets_of`, as `find` explains them."""
     west, south, east, north = bbox or (None, None, None, None)
-    rows = await database.fetch(
-        QUERIES["assets_of"],
-        kinds=list(kinds) if kinds is not None else None, layer=layer,
-        west=west, south=south, east=east, north=north,
-        at=None if at_us is None else to_datetime(at_us), after=after, limit=limit,
-    )  # fmt: skip
-    return [_numbered(row) for row in rows]
+    return {
+        "kinds": list(kinds) if kinds is not None else None, "layer": layer,
+        "west": west, "south": south, "east": east, "north": north,
+        "at": None if at_us is None else to_datetime(at_us), "after": after, "limit": limit,
+    }  # fmt: skip
 
 
 async def versions(database: Database, asset: str) -> list[tuple[datetime, Asset]]:

@@ -86,8 +86,9 @@ LAYERS: Mapping[str, TileLayer] = {
 }  # fmt: skip
 
 
-def build(assets: Iterable[tuple[int, Asset]], folder: Path, name: str = "city") -> Path:
-    """Make `folder/name-<digest>.pmtiles` of numbered assets; the path of the file.
+def build(assets: Iterable[tuple[int, Asset]], folder: Path, name: str = "city", edition: str = "") -> Path:
+    """Make `folder/name-<edition>.pmtiles` of numbered assets; the path of the file. `edition`: twelve hexadecimal
+    digits that change with the assets; without them a digest is taken.
 
     Former files of the name stay until `prune`: a wall may still be reading one.
     """
@@ -95,7 +96,7 @@ def build(assets: Iterable[tuple[int, Asset]], folder: Path, name: str = "city")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tiles-") as work:
         features = Path(work) / "features.geojsonl"
         digest = _write(assets, features)
-        target = folder / f"{name}-{digest}.pmtiles"
+        target = folder / f"{name}-{edition or digest}.pmtiles"
         if target.exists():
             return target
         made = Path(work) / "tiles.pmtiles"
@@ -105,9 +106,9 @@ def build(assets: Iterable[tuple[int, Asset]], folder: Path, name: str = "city")
     return target
 
 
-def current(folder: Path, name: str = "city") -> Path | None:
-    """The newest file of a name."""
-    found = sorted(folder.glob(f"{name}-*.pmtiles"), key=lambda path: path.stat().st_mtime_ns)
+def current(folder: Path, name: str = "city", edition: str = "*") -> Path | None:
+    """The newest file of a name, or that of an edition."""
+    found = sorted(folder.glob(f"{name}-{edition}.pmtiles"), key=lambda path: path.stat().st_mtime_ns)
     return found[-1] if found else None
 
 
@@ -197,6 +198,8 @@ def _by_hand(features: Path, made: Path) -> None:
                     if found is not None:
                         kept = tiles.setdefault((zoom, x, y), {}).setdefault(layer, [])
                         kept.append(mvt.Feature(one["id"], *found, one["properties"]))
+    if not tiles:  # a city of which nothing is known yet
+        tiles[SHALLOWEST, 0, 0], box = {}, [-180.0, -85.0, 180.0, 85.0]
     with write(str(made)) as writer:
         for key in sorted(tiles, key=lambda each: zxy_to_tileid(*each)):
             writer.write_tile(zxy_to_tileid(*key), gzip.compress(mvt.encode(tiles[key]), mtime=0))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import shapely
+from anyio import to_thread
 from psycopg.rows import DictRow
 
 from core.db import Database
 from core.errors import NotFound
 from gis import mvt, sample, store, tiles
-from gis.city import City
+from gis.asset import Asset
+from gis.ground import Ground
 from gis.lines import Geometry
 from gis.mvt import Value
-from gis.search import Search
+from gis.search import Found, Search
 from gis.tiles import Reader
 
 BBox = tuple[float, float, float, float]
@@ -38,37 +39,74 @@ LiveLayer = Callable[[BBox, int, frozenset[str]], Awaitable[Sequence[LiveFeature
 
 
 class CityMap:
-    """The city of this process, made when first asked for, and the folder of its tile files."""
+    """The city of this process, made when first asked for, and the folder of its tile files.
+
+    `own`: the city is what was imported; otherwise what was imported lies on the city as layers of their own.
+    After an import `renew`.
+    """
 
     def __init__(
-        self, make: Callable[[], City], folder: Path, live: Mapping[str, LiveLayer] | None = None,
-        database: Database | None = None,
+        self, make: Callable[[], Ground], folder: Path, live: Mapping[str, LiveLayer] | None = None,
+        database: Database | None = None, *, own: bool = False,
     ) -> None:  # fmt: skip
         self._make = make
-        self._city: City | None = None
+        self._city: Ground | None = None
         self._reader: Reader | None = None
+        self._search: Search | None = None
         self._lock = threading.Lock()
         self.folder = folder
-        self.live = dict(live or {})
+        self.live = {} if live is None else live
+        self.own = own
         self._database = database
 
     @property
-    def city(self) -> City:
+    def city(self) -> Ground:
         """Takes most of a second the first time: ask in a thread."""
         with self._lock:
             if self._city is None:
                 self._city = self._make()
             return self._city
 
-    @cached_property
-    def search(self) -> Search:
-        """The names of the city's places; takes a moment the first time: ask in a thread."""
-        return Search(self.city.assets.values(), self.city.plane)
+    def renew(self) -> None:
+        """Layers were imported or taken away: make anew what was made of them, when it is next asked for."""
+        self._search = None
+        if self.own:
+            with self._lock:
+                self._city = None
+
+    async def find(self, asked: str, limit: int, kinds: Sequence[str]) -> list[Found]:
+        """Places by name or asset id, of the city and of what was imported onto it, the best first."""
+        search = self._search
+        if search is None:
+            search = self._search = await to_thread.run_sync(self._searching, await self._others())
+        return await to_thread.run_sync(search.find, asked, limit, kinds)
+
+    async def _others(self) -> list[Asset]:
+        """What lies on the city as layers of their own."""
+        if self._database is None:
+            return []
+        found = [await store.find(self._database, layer=layer) for layer in await self.stored_layers()]
+        return [each.asset for layer in found for each in layer]
+
+    def _searching(self, others: Sequence[Asset]) -> Search:
+        city = self.city
+        return Search([*city.assets.values(), *others], city.plane)
+
+    def frame(self) -> tuple[tuple[float, float], str]:
+        """Where a map of the city looks (WGS 84), and what it must say of its sources. The sample need not be made."""
+        if not self.own:
+            return sample.CENTRE, sample.ATTRIBUTION
+        west, south, east, north = self.city.bounds
+        return ((west + east) / 2, (south + north) / 2), self.city.attribution
 
     def tiles(self) -> Path:
         """The newest tile file, made when there is none."""
-        found = tiles.current(self.folder)
-        return found or tiles.build(enumerate(self.city.assets.values(), 1), self.folder)
+        name, edition = ("own", self.city.edition) if self.own else ("city", "")
+        found = tiles.current(self.folder, name, edition or "*")
+        if found is None:
+            found = tiles.build(enumerate(self.city.assets.values(), 1), self.folder, name, edition)
+            tiles.prune(self.folder, name)
+        return found
 
     def base_tile(self, z: int, x: int, y: int) -> bytes | None:
         """A gzipped tile of the base map; None where it is empty."""
@@ -79,10 +117,11 @@ class CityMap:
             return self._reader.tile(z, x, y)
 
     async def stored_layers(self) -> list[str]:
-        """Names of the layers that were imported; the sample city is drawn already."""
+        """Names of the layers that lie on the city as layers of their own."""
         if self._database is None:
             return []
-        return [row["layer"] for row in await store.layers(self._database) if row["layer"] != sample.LAYER]
+        drawn = list(tiles.LAYERS) if self.own else []
+        return [name for name in await store.layers_beside(self._database, drawn) if name != sample.LAYER]
 
     async def stored_tile(self, layer: str, z: int, x: int, y: int) -> bytes:
         """A tile of a layer that was imported, not compressed, b"" where it is empty. Raises `NotFound`."""

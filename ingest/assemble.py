@@ -176,6 +176,8 @@ class Assembler:
 
     def unit_codes(self, names: Sequence[str]) -> NDArray[np.int16]:
         """Columns of the conversion tables; unknown units lead to the last one, which converts nothing."""
+        if names and names.count(names[0]) == len(names):
+            return np.full(len(names), self._units.get(names[0], len(self._units)), np.int16)
         return np.fromiter(map(self._units.get, names, repeat(len(self._units))), np.int16, len(names))
 
     def convert(
@@ -231,7 +233,7 @@ class _Work:
     def finish(self, points: list[int]) -> Assembled:
         for refusal in self.columns.refused:
             self.refuse(refusal.frame, refusal.record, refusal.reason, refusal.detail)
-        listed = self.listed(np.array(points, np.int32))
+        listed = self.listed(np.fromiter(points, np.int32, len(points)))
         parts = [self.screened(listed, self.place_of_row)]
         for block in self.columns.blocks:
             parts += [self.screened(self.block(block), partial(self.place_in_block, block))]
@@ -245,7 +247,7 @@ class _Work:
         """The rows that came record by record."""
         columns = self.columns
         channel = self.channel_of(point)
-        value = np.array(columns.values, np.float64)
+        value = np.fromiter(columns.values, np.float64, len(point))
         for row, word in columns.states.items():
             if point[row] >= 0:
                 value[row] = self.registry.channel_by_number[int(channel[row])].decl.state_of(word)
@@ -253,7 +255,7 @@ class _Work:
         unit_ok = np.ones(len(point), bool)
         if unit.any():
             value, unit_ok = self.assembler.convert(value, channel, unit)
-        seconds = np.array(columns.times, np.float64)
+        seconds = np.fromiter(columns.times, np.float64, len(point))
         missing = np.isnan(seconds)
         parcel = np.repeat(np.arange(len(self.parcels), dtype=np.int32), self.rows_of)
         if missing.any():
@@ -374,7 +376,9 @@ class _Work:
         quality = rows.quality
         quality[rows.missing] |= np.uint16(Quality.NO_EVENT_TIME)
         quality[age_s < -limits.future_after_s] |= np.uint16(Quality.FUTURE)
-        quality[self.assembler.outside(rows.value, channel)] |= np.uint16(Quality.OUT_OF_RANGE)
+        device = self.registry.device_of[rows.point] if self.registry.size else np.empty(0, np.int32)
+        value = self.registry.care.applied(device, channel, rows.time_us, rows.value, quality)
+        quality[self.assembler.outside(value, channel)] |= np.uint16(Quality.OUT_OF_RANGE)
         late = age_s > limits.late_after_s
         if late.any():
             late &= ~np.array([parcel.history for parcel in self.parcels], bool)[rows.parcel]
@@ -382,11 +386,11 @@ class _Work:
         gateways = [self.registry.gateways.get(parcel.gateway) for parcel in self.parcels]
         gateway = np.array([found.number if found else 0 for found in gateways], np.int32)
         return Batch(
-            self.registry.device_of[rows.point] if self.registry.size else np.empty(0, np.int32),
+            device,
             channel,
             rows.time_us,
             received,
-            rows.value,
+            value,
             quality,
             gateway[rows.parcel],
         )

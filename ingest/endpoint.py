@@ -18,10 +18,10 @@ from core.clock import Clock
 from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
-from ingest import mqtt
+from ingest import mqtt, rights
 from ingest.intake import Intake
 from ingest.mqtt import Code, Connect, Kind, Message, Packet, ProtocolError, Run, Slicer
-from ingest.rights import MESSAGE, REPLY, STATUS, GatewayRights, Rights
+from ingest.rights import GatewayRights, Rights
 from ingest.session import Board, Session, Subscription
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
@@ -34,11 +34,17 @@ PATIENCE_S = 10.0
 #: Before it is known who speaks, a packet may have this many bytes.
 STRANGER_BYTES = 64 << 10
 TICK_S = 1.0
+#: A client that is told why it is let go may still be writing: what it says is thrown away for so long, so that the
+#: network does not take back what we told it.
+LINGER_S = 1.0
+LINGERING = frozenset(
+    {Code.MALFORMED, Code.PROTOCOL_ERROR, Code.RECEIVE_MAXIMUM, Code.TOO_LARGE, Code.BAD_ALIAS}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointLimits:
-    """What one connection may do. Rates are averages with a burst of two seconds; 0 = no limit."""
+    """What one connection, and by its rates one gateway, may do. Rates allow a burst of two seconds; 0 = no limit."""
 
     packet_bytes: int = 1 << 20
     in_flight_bytes: int = 4 << 20
@@ -60,6 +66,12 @@ class Listener:
     def status(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
+
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        """What devices say they are; `own`: the gateway itself."""
+
+    def turned_away(self, gateway: str, what: str) -> None:
+        """It tried what it may not; `gateway` is only what it calls itself when its secret is wrong."""
 
 
 class Endpoint:
@@ -90,6 +102,7 @@ class Endpoint:
         self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
         self._names = 0
+        self._rates: dict[str, tuple[Bucket, Bucket]] = {}
         self.log = logger("ingest")
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -161,15 +174,31 @@ class Endpoint:
         """A message in a gateway's name that is not part of its stream: its will."""
         role = self.rights.publish(session.gateway, message.topic)
         now_us = self.clock.now_us()
-        if role in (STATUS, MESSAGE):
-            if role == STATUS:
-                self.listener.status(session.gateway, message.payload, now_us)
-            self._deliver(message, session)
-        elif role == REPLY:
-            self.listener.reply(session.gateway, message.payload, now_us)
+        if role in rights.SAID:
+            self.said(session, role, message, now_us)
         elif role is not None:
             parcel = Parcel(session.gateway, role, [message.payload], now_us, NoReceipt(), message.topic)
             self.intake.put(parcel)
+
+    def rates(self, gateway: str) -> tuple[Bucket, Bucket]:
+        """How much a gateway has said of late, in messages and in bytes: of all its connections together."""
+        if len(self._rates) > 2 * self.limits.connections:
+            self._rates.clear()
+        return self._rates.setdefault(gateway, (Bucket(self.limits.messages_s), Bucket(self.limits.bytes_s)))
+
+    def said(self, session: Session, role: str | None, message: Message, now_us: int) -> None:
+        """What is no reading: heard by whom it concerns, and passed on where somebody may have subscribed to it."""
+        gateway = session.gateway
+        match role:
+            case rights.STATUS:
+                self.listener.status(gateway, message.payload, now_us)
+                self._deliver(message, session)
+            case rights.REPLY:
+                self.listener.reply(gateway, message.payload, now_us)
+            case rights.TWIN | rights.OWN_TWIN:
+                self.listener.twin(gateway, message.payload, now_us, own=role == rights.OWN_TWIN)
+            case _:
+                self._deliver(message, session)
 
     def new_client_id(self) -> str:
         self._names += 1
@@ -222,10 +251,11 @@ class Connection(Stream):
         self._will: Message | None = None
         self._backlog: deque[Run | Packet] | None = None
         self._roles: dict[str, str | None] = {}
-        self._messages = Bucket(self.limits.messages_s)
-        self._bytes = Bucket(self.limits.bytes_s)
+        self._unreleased: set[bytes] = set()  # QoS 2 identifiers that no PUBREL has freed
+        self._messages, self._bytes = Bucket(self.limits.messages_s), Bucket(self.limits.bytes_s)
         self._seen_s = self._packet_s = endpoint.clock.monotonic_s()
         self._why = "connection lost"
+        self._ended = False
 
     # -- the transport's side ----------------------------------------------------------------------------
 
@@ -244,6 +274,8 @@ class Connection(Stream):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return  # nothing that is still in the pipe counts
         endpoint = self.endpoint
         now_s = self._seen_s = endpoint.clock.monotonic_s()
         if not self._slicer.waiting:
@@ -283,16 +315,25 @@ class Connection(Stream):
 
     def end(self, code: Code, why: str) -> None:
         """Close the connection; a 5.0 client is told the code."""
-        if self._transport is None:
+        if self._transport is None or self._ended:
             return
         self._why = why
-        if self._session is not None and self._slicer.version == mqtt.V5:
+        self._ended = True
+        told = self._session is not None and self._slicer.version == mqtt.V5
+        if told:
             self._transport.write(mqtt.disconnect(code))
         if code not in (Code.SUCCESS, Code.SHUTTING_DOWN, Code.TAKEN_OVER):
             self.endpoint.metrics.count("mqtt_ended", reason=code.name.lower())
             self.endpoint.log.info("mqtt_connection_ended", gateway=self.gateway, reason=why)
-        self._transport.close()
-        self._backlog = deque()  # nothing that is still in the pipe counts
+        if told and code in LINGERING and self._transport.can_write_eof():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
+
+    def write(self, data: bytes) -> None:
+        if not self._ended:  # else its last word is said
+            super().write(data)
 
     def check(self, now_s: float) -> None:
         """Once a second: is it still there, and does it get on?"""
@@ -341,11 +382,19 @@ class Connection(Stream):
         match kind:
             case Kind.PINGREQ:
                 self.write(mqtt.PINGRESP)
-            case Kind.PUBACK:
+            case Kind.PUBACK | Kind.PUBCOMP:
                 self._session.acknowledged(mqtt.read_acknowledgement(packet.body, version)[0])
                 self.endpoint.push(self._session)
+            case Kind.PUBREC:
+                number, code = mqtt.read_acknowledgement(packet.body, version)
+                if code < Code.UNSPECIFIED:
+                    self.write(self._session.received(number))
+                else:
+                    self._session.acknowledged(number)
+                    self.endpoint.push(self._session)
             case Kind.PUBREL:
                 number, _ = mqtt.read_acknowledgement(packet.body, version)
+                self._unreleased.discard(number.to_bytes(2, "big"))
                 self.write(mqtt.acknowledge(Kind.PUBCOMP, [number.to_bytes(2, "big")]))
             case Kind.SUBSCRIBE:
                 self._subscribing(self._session, packet)
@@ -393,9 +442,11 @@ class Connection(Stream):
                 if connect.version == mqtt.V5 or connect.username
                 else Code.NOT_AUTHORIZED
             )
+            self.endpoint.listener.turned_away(name, "bad credentials")
             self._turn_away(code, f"bad credentials of {name[:64]!r}")
             return
         if connect.will is not None and self.endpoint.rights.publish(gateway, connect.will.topic) is None:
+            self.endpoint.listener.turned_away(gateway, f"will {connect.will.topic}")
             self._turn_away(Code.NOT_AUTHORIZED, f"may not publish its will to {connect.will.topic[:100]!r}")
             return
         self._signed_in(connect, gateway)
@@ -420,6 +471,7 @@ class Connection(Stream):
     def _signed_in(self, connect: Connect, gateway: str) -> None:
         endpoint, limits = self.endpoint, self.limits
         self.gateway = gateway
+        self._messages, self._bytes = endpoint.rates(gateway)
         self._will = connect.will
         self._slicer.max_bytes = limits.packet_bytes
         client_id = connect.client_id or endpoint.new_client_id()
@@ -443,6 +495,7 @@ class Connection(Stream):
             values["assigned_client_id"] = client_id
         self._session = session
         self.write(mqtt.connack(connect.version, Code.SUCCESS, present=present, values=values))
+        self.write(session.releases())
         endpoint.push(session)
         endpoint.listener.connected(gateway, endpoint.clock.now_us())
 
@@ -474,6 +527,7 @@ class Connection(Stream):
             elif not endpoint.rights.subscribe(self.gateway, topic_filter):
                 codes.append(Code.NOT_AUTHORIZED)
                 endpoint.metrics.count("mqtt_not_authorized", gateway=self.gateway)
+                endpoint.listener.turned_away(self.gateway, f"subscribe {topic_filter}")
             else:
                 subscription = Subscription.of(topic_filter, options, identifier)
                 endpoint.board.subscribe(session, subscription, endpoint.clock.monotonic_s())
@@ -493,27 +547,30 @@ class Connection(Stream):
         if role is None:
             self._not_authorized(run, kind)
             return
+        if run.qos == 2:
+            self._unreleased.update(run.ids)
         endpoint = self.endpoint
         now_us = endpoint.clock.now_us()
-        if role in (STATUS, REPLY, MESSAGE):
+        if role in rights.SAID:
             for payload in run.payloads:
-                if role == STATUS:
-                    endpoint.listener.status(self.gateway, payload, now_us)
-                if role == REPLY:
-                    endpoint.listener.reply(self.gateway, payload, now_us)
-                else:
-                    message = Message(run.topic, payload, run.qos, run.retain, run.properties or {})
-                    endpoint._deliver(message, self._session)  # noqa: SLF001 - its own connection
+                message = Message(run.topic, payload, run.qos, run.retain, run.properties or {})
+                endpoint.said(self._session, role, message, now_us)
             if run.ids:
                 self.answer(mqtt.acknowledge(kind, run.ids))
+                self._check_window()
             return
         receipt: Receipt = NoReceipt()
         if run.ids:
             size = sum(map(len, run.payloads))
-            receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids), size)
-            if self.in_flight > self.limits.in_flight and self._slicer.version == mqtt.V5:
-                raise ProtocolError(Code.RECEIVE_MAXIMUM, f"{self.in_flight} in flight")
+            receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids) if run.qos == 1 else 0, size)
+            self._check_window()
         endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
+
+    def _check_window(self) -> None:
+        """What is neither acknowledged nor released [3.3.4] stays within what CONNACK said; 3.1.1 has no limit."""
+        open_ids = self.in_flight + len(self._unreleased)
+        if open_ids > self.limits.in_flight and self._slicer.version == mqtt.V5:
+            raise ProtocolError(Code.RECEIVE_MAXIMUM, f"{open_ids} in flight")
 
     def _learn_role(self, topic: str) -> str | None:
         if len(self._roles) >= 64:
@@ -524,6 +581,7 @@ class Connection(Stream):
     def _not_authorized(self, run: Run, kind: Kind) -> None:
         """5.0 is told so in the acknowledgement; 3.1.1 has no way to be told, so the connection ends [3.3.5]."""
         self.endpoint.metrics.count("mqtt_not_authorized", gateway=self.gateway)
+        self.endpoint.listener.turned_away(self.gateway, f"publish {run.topic}")
         if self._slicer.version == mqtt.V311:
             raise ProtocolError(Code.NOT_AUTHORIZED, f"may not publish to {run.topic[:100]!r}")
         packets = b"".join(

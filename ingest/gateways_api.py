@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from core.access import Scope
 from core.actor import Actor
-from core.batch import Quality
 from core.clock import DAY_US, rfc3339, to_datetime, to_us
 from core.db import DictConnection
 from core.errors import Invalid
@@ -23,7 +22,7 @@ from ingest.assemble import Assembled
 from ingest.gateways_store import QUERIES
 from ingest.http import LISTED, MAX_BYTES, Awaited, Desk, listed, read_body
 from ingest.stream import NoReceipt
-from iot import registry_store
+from iot import registry_store, views
 from iot.api import DeviceIn
 from iot.codecs.frame import Parcel
 from iot.health import Health
@@ -150,22 +149,9 @@ def add_gateways(routes: APIRouter, known: Known) -> None:
 
 
 def _checked(found: Assembled, registry: Registry) -> dict[str, object]:
-    batch = found.batch
-    rows = zip(
-        batch.device.tolist(), batch.channel.tolist(), batch.time_us.tolist(), batch.value.tolist(),
-        batch.quality.tolist(), strict=True,
-    )  # fmt: skip
-    readings = [
-        {
-            "device": registry.by_number[device].id, "channel": registry.channel_by_number[channel].name,
-            "time": rfc3339(time_us), "value": value, "unit": registry.channel_by_number[channel].decl.unit,
-            "quality": [mark.name.lower() for mark in Quality(quality) if mark.name],
-        }
-        for device, channel, time_us, value, quality in rows
-    ]  # fmt: skip
     return {
-        "readings": readings[:LISTED],
-        "accepted": len(batch),
+        "readings": views.said(found.batch, registry, LISTED),
+        "accepted": len(found.batch),
         "refused": listed(found.refused.get(0, ())),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -41,12 +42,18 @@ class States(Listener):
 
     _changed: dict[str, State] = field(default_factory=dict)
     _now: dict[str, State] = field(default_factory=dict)
+    _lines: Counter[str] = field(default_factory=Counter)
 
     def connected(self, gateway: str, at_us: int) -> None:
+        self._lines[gateway] += 1
         self._put(gateway, State(online=True, at_us=at_us))
 
     def disconnected(self, gateway: str, at_us: int, why: str) -> None:
-        self._put(gateway, State(online=False, at_us=at_us, why=why))
+        """A gateway whose session was taken over, or that has another connection, is still there."""
+        self._lines[gateway] -= 1
+        if self._lines[gateway] <= 0:
+            del self._lines[gateway]
+            self._put(gateway, State(online=False, at_us=at_us, why=why))
 
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         """Also as a last will, when the connection is gone already."""

@@ -57,6 +57,7 @@ class Code(IntEnum):
     TAKEN_OVER = 0x8E
     BAD_FILTER = 0x8F
     BAD_TOPIC = 0x90
+    NO_PACKET_ID = 0x92
     RECEIVE_MAXIMUM = 0x93
     BAD_ALIAS = 0x94
     TOO_LARGE = 0x95

@@ -71,3 +71,67 @@ ON CONFLICT (gateway, wire_name) DO UPDATE SET at = excluded.at, by_user = exclu
 
 -- name: welcome_stranger
 DELETE FROM strangers_refused WHERE gateway = %(gateway)s AND wire_name = %(wire_name)s
+
+
+-- name: begin_watch
+INSERT INTO gateway_watches (gateway, since, until, by_user)
+SELECT id, %(now)s, %(until)s, %(by)s FROM gateways WHERE id = %(gateway)s
+ON CONFLICT (gateway) DO UPDATE SET since = excluded.since, until = excluded.until, by_user = excluded.by_user
+RETURNING gateway
+
+-- name: forget_watched
+-- What an earlier watch left behind.
+WITH frames AS (DELETE FROM watched_frames WHERE gateway = %(gateway)s)
+DELETE FROM watch_counts WHERE gateway = %(gateway)s
+
+-- name: watches
+SELECT gateway, since FROM gateway_watches WHERE until > %(now)s
+
+-- name: watch_of
+SELECT since, until, by_user FROM gateway_watches WHERE gateway = %(gateway)s
+
+-- name: add_watched_frame
+INSERT INTO watched_frames (gateway, at, shown) VALUES (%(gateway)s, %(at)s, %(shown)s)
+
+-- name: prune_watched_frames
+-- The newest of a gateway stay.
+DELETE FROM watched_frames WHERE gateway = %(gateway)s AND id <= (
+    SELECT id FROM watched_frames WHERE gateway = %(gateway)s ORDER BY id DESC OFFSET %(keep)s LIMIT 1)
+
+-- name: put_watch_counts
+INSERT INTO watch_counts (gateway, instance, since, counts)
+VALUES (%(gateway)s, %(instance)s, %(since)s, %(counts)s)
+ON CONFLICT (gateway, instance) DO UPDATE SET since = excluded.since, counts = excluded.counts
+
+-- name: watch_counts
+SELECT counts FROM watch_counts WHERE gateway = %(gateway)s AND since = %(since)s
+
+-- name: watched_frames
+-- The newest frames after one that is known, oldest first.
+SELECT id, shown FROM (
+    SELECT id, shown FROM watched_frames
+    WHERE gateway = %(gateway)s AND id > %(after)s ORDER BY id DESC LIMIT %(limit)s
+) newest ORDER BY id
+
+-- name: ask_device
+INSERT INTO device_operations (device, gateway, station, what, value, reason, by_user, at, until)
+VALUES (%(device)s, %(gateway)s, %(station)s, %(what)s, %(value)s, %(reason)s, %(by)s, %(now)s, %(until)s)
+RETURNING id
+
+-- name: operations_of
+SELECT id, what, value, reason, by_user AS by, at, until, state, sent_at, ended_at, reply
+FROM device_operations WHERE device = %(device)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s
+
+-- name: waiting_operations
+SELECT id, device, gateway, station, what, value FROM device_operations
+WHERE state = 'waiting' ORDER BY id LIMIT %(limit)s
+
+-- name: operation_sent
+UPDATE device_operations SET state = 'sent', sent_at = %(now)s WHERE id = %(id)s AND state = 'waiting'
+
+-- name: operation_ended
+UPDATE device_operations SET state = %(state)s, ended_at = %(now)s, reply = %(reply)s WHERE id = %(id)s AND state = 'sent'
+
+-- name: expire_operations
+UPDATE device_operations SET state = 'expired', ended_at = %(now)s
+WHERE (state = 'waiting' AND until <= %(now)s) OR (state = 'sent' AND sent_at <= %(sent_before)s)

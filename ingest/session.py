@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest import mqtt
-from ingest.mqtt import Message, Properties
+from ingest.mqtt import Code, Kind, Message, Properties
 
 #: More than this waiting for one session: the oldest is forgotten.
 QUEUE_MESSAGES = 1000
@@ -35,7 +35,7 @@ class Subscription:
     def of(cls, topic_filter: str, options: int, identifier: int = 0) -> Subscription:
         return cls(
             topic_filter,
-            min(options & 3, 1),
+            options & 3,
             bool(options & 4),
             bool(options & 8),
             options >> 4 & 3,
@@ -70,6 +70,7 @@ class Session:
     _bytes: int = 0
     _sent: dict[int, Waiting] = field(default_factory=dict)
     _resend: deque[tuple[int, Waiting]] = field(default_factory=deque)
+    _released: dict[int, None] = field(default_factory=dict)  # QoS 2: PUBREL went out, PUBCOMP did not come
     _number: int = 0
 
     def add(self, waiting: Waiting) -> None:
@@ -86,19 +87,39 @@ class Session:
         )
         self._sent = {}
 
+    def releases(self) -> bytes:
+        """PUBREL again for what the client has and did not complete."""
+        return b"".join(
+            mqtt.acknowledge(Kind.PUBREL, [number.to_bytes(2, "big")]) for number in self._released
+        )
+
     def acknowledged(self, number: int) -> None:
+        """PUBACK, PUBCOMP, or a PUBREC that refuses."""
         self._sent.pop(number, None)
+        self._released.pop(number, None)
+
+    def received(self, number: int) -> bytes:
+        """PUBREC: the message will not be sent again, its PUBREL will [4.3.3]."""
+        if self._sent.pop(number, None) is not None:
+            self._released[number] = None
+        if number in self._released:
+            return mqtt.acknowledge(Kind.PUBREL, [number.to_bytes(2, "big")])
+        return mqtt.acknowledge_with(Kind.PUBREL, self.version, number, Code.NO_PACKET_ID)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._sent) + len(self._released) >= self.window
 
     def take(self, now_s: float) -> bytes:
         """The packets that may go out now; at most `window` wait for their acknowledgement."""
         parts: list[bytes] = []
-        while self._resend and len(self._sent) < self.window:
+        while self._resend and not self._full:
             number, waiting = self._resend.popleft()
             self._sent[number] = waiting
             parts += self._packet(waiting, number, now_s)
         while self._waiting:
             waiting = self._waiting[0]
-            if waiting.message.qos and len(self._sent) >= self.window:
+            if waiting.message.qos and self._full:
                 break
             self._waiting.popleft()
             self._bytes -= len(waiting.message.payload)
@@ -130,7 +151,7 @@ class Session:
     def _next_number(self) -> int:
         while True:
             self._number = self._number % 65_535 + 1
-            if self._number not in self._sent:
+            if self._number not in self._sent and self._number not in self._released:
                 return self._number
 
 

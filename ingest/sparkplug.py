@@ -19,9 +19,10 @@ NODES = 100_000
 
 
 class SparkplugHost:
-    """`ask(topic, payload)` sends a command to an edge node."""
+    """`ask(topic, payload)` sends a command to an edge node. `born`: take nodes as born that were not heard yet."""
 
-    def __init__(self, clock: Clock, ask: Callable[[str, bytes], None]) -> None:
+    def __init__(self, clock: Clock, ask: Callable[[str, bytes], None], *, born: bool = False) -> None:
+        self._born = born
         self._clock = clock
         self._ask = ask
         self._nodes: dict[tuple[str, str], EdgeNode] = {}
@@ -43,7 +44,7 @@ class SparkplugHost:
         if node is None:
             if len(self._nodes) >= NODES:
                 raise MalformedError("too many edge nodes")
-            node = self._nodes[key] = EdgeNode(topic.node)
+            node = self._nodes[key] = EdgeNode(topic.node, self._born)
         heard = node.hear(topic, sparkplug.parse(payload))
         for reading in heard.readings:
             into.add(reading.record, reading.name, reading.value, reading.time_s, mark=reading.mark)

@@ -1,4 +1,4 @@
-"""A reader of the batch log that keeps the last value of every point and the sums of every hour.
+"""A reader of the batch log that keeps the last value of every point and, on partitions, the sums of every hour.
 
 Both are written with the reader's cursor in one transaction, so every reading counts exactly once whatever dies.
 """
@@ -68,12 +68,14 @@ class Aggregates:
         self.cursor = 0
         self.latest = Latest(registry)
         self._hours = Hours()
+        self._sums = True  # TimescaleDB sums the hours by itself
         self._touched: list[NDArray[np.int32]] = []
 
     async def load(self, connection: Connection) -> None:
         """Start from what was durable; the caller then feeds every batch after `cursor`."""
         row = await (await connection.execute(QUERIES["reader_cursor"], {"name": READER})).fetchone()
         self.cursor = int(row[0]) if row else 0
+        self._sums = await (await connection.execute(QUERIES["hours_are_ours"])).fetchone() is not None
         self.latest.add(await load_latest(connection))
 
     def use(self, registry: Registry) -> None:
@@ -84,7 +86,8 @@ class Aggregates:
         if logged.id <= self.cursor:
             return
         self.cursor = logged.id
-        self._hours.add(logged.batch)
+        if self._sums:
+            self._hours.add(logged.batch)
         self._touched.append(self.latest.add(logged.batch))
 
     @property

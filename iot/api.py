@@ -59,12 +59,14 @@ class DeviceIn(BaseModel):
     area: Annotated[str, Field(max_length=128)] = ""
     provenance: Literal["real", "recorded", "simulated", "drill"] = "real"
     params: dict[str, Any] = {}
+    #: Who owns and keeps it.
+    owner: Annotated[str, Field(max_length=128)] = ""
 
     def row(self) -> DeviceRow:
         zh = self.name.get("zh") or self.name.get("en") or self.id
         return DeviceRow(
             self.id, self.kind, zh, self.name.get("en") or zh, self.lon, self.lat, self.gateway, self.wire_name,
-            self.asset, self.zone, self.area, self.provenance, self.params,
+            self.asset, self.zone, self.area, self.provenance, self.params, self.owner,
         )  # fmt: skip
 
 
@@ -241,7 +243,7 @@ def shown(device: Device) -> dict[str, object]:
         "id": device.id, "kind": device.kind, "domain": device.domain, "name": dict(device.name),
         "lon": device.lon, "lat": device.lat, "gateway": device.gateway, "wire_name": device.wire_name,
         "asset": device.asset, "zone": device.zone, "area": device.area, "provenance": device.provenance,
-        "params": dict(device.params),
+        "owner": device.owner, "params": dict(device.params),
     }  # fmt: skip
 
 

@@ -22,13 +22,16 @@ QUERIES = Queries.of(__file__)
 POLL_S = 0.25
 #: A reader that lags more rows than this behind the writer reads from the table instead of holding memory.
 HELD_ROWS = 400_000
+#: Batches that are read from the table at a stroke.
+AT_ONCE = 20
 
 
 class BatchFeed:
     """One follower of the log. `offer` is the writer's side, `follow` the reader's."""
 
-    def __init__(self, dsn: str, cursor: int) -> None:
+    def __init__(self, dsn: str, cursor: int, poll_s: float = POLL_S) -> None:
         self.cursor = cursor
+        self._poll_s = poll_s
         self._dsn = dsn
         self._offered: deque[Logged] = deque()
         self._held = 0
@@ -47,30 +50,34 @@ class BatchFeed:
         return self._held
 
     async def follow(self) -> AsyncIterator[list[Logged]]:
-        """Groups of batches after the cursor, for ever; an empty group at least every `POLL_S`.
+        """Groups of batches after the cursor, for ever; an empty group at least every `poll_s`.
 
         Survives the loss of the database: it goes on where it was.
         """
         connection: Connection | None = None
+        ask = (
+            True  # the table: at first, where memory has a gap, and when nothing was handed over for a while
+        )
         try:
             while True:
+                self._wake.clear()
                 group = self._from_memory()
-                if not group:
+                if not group and (ask or self._offered):
                     try:
                         connection = connection or await connect(self._dsn)
                         group = await after(connection, self.cursor)
                     except psycopg.OperationalError:
                         connection = None
-                        await asyncio.sleep(POLL_S)
+                        await asyncio.sleep(self._poll_s)
                 if group:
                     self.cursor = group[-1].id
                 yield group
+                ask = len(group) == AT_ONCE  # there may be more
                 if not group and not self._offered:
                     try:
-                        await asyncio.wait_for(self._wake.wait(), POLL_S)
+                        await asyncio.wait_for(self._wake.wait(), self._poll_s)
                     except TimeoutError:
-                        pass  # asks the table again
-                self._wake.clear()
+                        ask = True
         finally:
             if connection is not None:
                 await connection.close()
@@ -90,7 +97,7 @@ class BatchFeed:
         return group
 
 
-async def after(connection: Connection, cursor: int, limit: int = 20) -> list[Logged]:
+async def after(connection: Connection, cursor: int, limit: int = AT_ONCE) -> list[Logged]:
     """The batches that were committed after a cursor, oldest first."""
     rows = await (
         await connection.execute(QUERIES["batches_after"], {"cursor": cursor, "limit": limit}, binary=True)

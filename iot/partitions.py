@@ -1,4 +1,8 @@
-"""Where readings lie: a hypertable when TimescaleDB is there, else range partitions made ahead by us."""
+"""Where readings lie: a hypertable when TimescaleDB is there, else range partitions made ahead by us.
+
+TimescaleDB sums minutes, hours and days by itself, and packs what is old; when it does so is said here, not by jobs
+of its own: `config.yaml` is asked every time. On partitions `iot.aggregate` keeps the hours.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
-from core.clock import SECOND_US, to_datetime, to_us
-from core.db import Connection
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_datetime, to_us
+from core.db import Connection, Lock
 from core.errors import CityOpsError
 from core.sql import Queries
 
 QUERIES = Queries.of(__file__)
+#: Continuous aggregates, each on top of the one before, and how long their buckets are.
+ROLL_UPS = {"readings_1m": MINUTE_US, "readings_1h": HOUR_US, "readings_1d": DAY_US}
+#: Writers queue behind whoever waits for a lock on what others read; the next call tries again.
+BRIEFLY = b"SET LOCAL lock_timeout = '500ms'"
 
 
 class NoTimescale(CityOpsError):
@@ -25,24 +33,44 @@ class NoTimescale(CityOpsError):
 
 @dataclass(slots=True)
 class ReadingsTable:
-    """The table `readings` of one database. `known` are the partitions that certainly exist."""
+    """The table `readings` of one database. `known` are the partitions that certainly exist.
+
+    span_s   of one partition or chunk
+    zone     whose days are summed (TimescaleDB)
+    """
 
     span_s: float
+    zone: str = "UTC"
     timescale: bool = False
     known: set[int] = field(default_factory=set)
 
     async def prepare(self, connection: Connection, timescale: str) -> None:
-        """Create the table when it is missing. `timescale` is auto, require or off. Raises `NoTimescale`."""
-        self.timescale = await self._extension(connection, timescale)
-        kind = await (await connection.execute(QUERIES["readings_kind"])).fetchone()
-        if kind is None and self.timescale:
-            async with connection.transaction():
-                await connection.execute(QUERIES["create_readings_hypertable"])
+        """Create the table when it is missing, else learn how it lies, whatever is wished now.
+
+        `timescale` is auto, require or off. Raises `NoTimescale`.
+        """
+        async with connection.transaction():
+            await connection.execute(b"SELECT pg_advisory_xact_lock(%s)", [int(Lock.MIGRATE)])
+            extension = await self._extension(connection, timescale)
+            kind = await (await connection.execute(QUERIES["readings_kind"])).fetchone()
+            self.timescale = extension if kind is None else kind[0] == "r"
+            if kind is None and extension:
+                await connection.execute(QUERIES["create_hypertable"])
                 await connection.execute(QUERIES["make_hypertable"], {"chunk_s": self.span_s})
-        elif kind is None:
-            await connection.execute(QUERIES["create_readings"])
-        elif kind[0] == "p":
-            self.timescale = False  # the table was made without the extension and stays what it is
+                for name in ("pack_readings", "create_minutes", "drop_hours", "create_hours"):
+                    await connection.execute(QUERIES[name])
+            elif kind is None:
+                await connection.execute(QUERIES["create_readings"])
+            if self.timescale:
+                await self._days(connection)
+
+    async def _days(self, connection: Connection) -> None:
+        """Sum the days of our zone: once, and again when the city's zone is another one now."""
+        found = await connection.execute(QUERIES["days_of_zone"], {"zone": self.zone})
+        if await found.fetchone() is None:
+            await connection.execute(QUERIES["drop_days"])
+            days = sql.SQL(QUERIES["create_days"].decode())
+            await connection.execute(days.format(zone=sql.Literal(self.zone)))
 
     async def _extension(self, connection: Connection, wanted: str) -> bool:
         if wanted == "off":
@@ -60,6 +88,8 @@ class ReadingsTable:
         if self.timescale:
             return
         span_us = round(self.span_s * SECOND_US)
+        if len(time_us) and int(time_us.min()) // span_us == int(time_us.max()) // span_us:
+            time_us = time_us[:1]  # the usual case
         for start in np.unique(time_us // span_us).tolist():
             if start not in self.known:
                 await self._make(connection, self._partition(start * span_us, span_us))
@@ -72,21 +102,56 @@ class ReadingsTable:
         call does it.
         """
         if self.timescale:
-            rows = await connection.execute(QUERIES["drop_chunks"], {"before": to_datetime(before_us)})
-            return [str(row[0]) for row in await rows.fetchall()]
+            return [
+                name
+                for table in ("readings", "readings_1m")
+                for name in await self._briefly(
+                    connection, "drop_chunks", table=table, before=to_datetime(before_us)
+                )
+            ]
         gone: list[str] = []
         for name, ends in await (await connection.execute(QUERIES["partitions"])).fetchall():
             if to_us(ends) > before_us:
                 break
             try:
                 async with connection.transaction():
-                    await connection.execute(b"SET LOCAL lock_timeout = '500ms'")
+                    await connection.execute(BRIEFLY)
                     await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
             except errors.LockNotAvailable:
                 break
             gone.append(name)
             self.known.discard((to_us(ends) - 1) // round(self.span_s * SECOND_US))
         return gone
+
+    async def roll_up(self, connection: Connection, begin_us: int, now_us: int) -> None:
+        """Sum again the minutes, hours and days since `begin_us` that closed or changed since the last call.
+
+        Nothing to do on partitions. `begin_us` must be later than what `forget` dropped, or its sums are lost too.
+        """
+        for view, bucket_us in ROLL_UPS.items() if self.timescale else ():
+            await connection.execute(
+                QUERIES["refresh"],
+                {"view": view, "begin": to_datetime(begin_us), "end": to_datetime(now_us - bucket_us)},
+            )
+
+    async def pack(self, connection: Connection, before_us: int) -> None:
+        """Compress the chunks that ended before this moment, and again those that got late rows since."""
+        if not self.timescale:
+            return
+        rows = await connection.execute(QUERIES["closed_chunks"], {"before": to_datetime(before_us)})
+        for (chunk,) in await rows.fetchall():
+            await self._briefly(connection, "compress_chunk", chunk=chunk)
+
+    @staticmethod
+    async def _briefly(connection: Connection, query: str, **params: object) -> list[str]:
+        """The names that a query gives; none when somebody holds what it needs."""
+        try:
+            async with connection.transaction():
+                await connection.execute(BRIEFLY)
+                rows = await connection.execute(QUERIES[query], params)
+                return [str(row[0]) for row in await rows.fetchall()]
+        except errors.LockNotAvailable:
+            return []
 
     @staticmethod
     async def _make(connection: Connection, partition: sql.Composed) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from iot.care import Care
 from iot.kinds import Catalogue, Channel, Kind
 
 Provenance = Literal["real", "recorded", "simulated", "drill"]
@@ -45,6 +46,7 @@ class Device:
     area: str = ""
     provenance: Provenance = "real"
     params: Mapping[str, object] = field(default_factory=dict)
+    owner: str = ""
 
     @property
     def wire(self) -> Mapping[str, Any]:
@@ -72,11 +74,13 @@ class Registry:
         channels: Mapping[str, Channel],
         catalogue: Catalogue,
         base: Mapping[tuple[int, str], int],
+        care: Care,
     ) -> None:
         self.gateways = gateways
         self.devices = devices
         self.channels = channels
         self.catalogue = catalogue
+        self.care = care
         self.by_number = {device.number: device for device in devices.values()}
         self.channel_by_number = {channel.number: channel for channel in channels.values()}
         self._base = base
@@ -174,6 +178,7 @@ def build(
     channels: Iterable[Channel],
     catalogue: Catalogue,
     before: Registry | None = None,
+    care: Care | None = None,
 ) -> Registry:
     """A new snapshot. With `before`, points that existed keep their dense numbers and new ones follow."""
     named = {device.id: device for device in devices}
@@ -189,4 +194,5 @@ def build(
         {channel.full_name: channel for channel in channels},
         catalogue,
         base,
+        care or Care(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ from psycopg.types.json import Jsonb
 
 from core import changes
 from core.changes import Change
-from core.clock import to_datetime
+from core.clock import to_datetime, to_us
 from core.db import Database
 from core.errors import Invalid
 from core.schema import WIRE_ID
 from core.sql import Queries
+from iot.care import FOREVER, Calibration, Care, Window
 from iot.kinds import Catalogue, Channel
 from iot.registry import Device, Gateway, Provenance, Registry, build
 
@@ -39,6 +41,7 @@ class DeviceRow:
     area: str = ""
     provenance: Provenance = "real"
     params: dict[str, Any] | None = None
+    owner: str = ""
 
 
 async def load(database: Database, catalogue: Catalogue, before: Registry | None = None) -> Registry:
@@ -51,10 +54,13 @@ async def load(database: Database, catalogue: Catalogue, before: Registry | None
             await connection.execute(QUERIES["add_channel"], {"full_name": name})
         channels = await (await connection.execute(QUERIES["all_channels"])).fetchall()
         gateways = await (await connection.execute(QUERIES["all_gateways"])).fetchall()
-        devices = await (await connection.execute(QUERIES["all_devices"])).fetchall()
+        rows = await (await connection.execute(QUERIES["all_devices"])).fetchall()
+        calibrations = await (await connection.execute(QUERIES["valid_calibrations"])).fetchall()
+        windows = await (await connection.execute(QUERIES["all_maintenance"])).fetchall()
+    devices = [_device(row) for row in rows if row["kind"] in catalogue.kinds]
     return build(
         [Gateway(row["number"], row["id"], row["provenance"]) for row in gateways],
-        [_device(row) for row in devices if row["kind"] in catalogue.kinds],
+        devices,
         [
             Channel(row["number"], row["full_name"].partition(".")[0], catalogue.channels[row["full_name"]])
             for row in channels
@@ -62,6 +68,7 @@ async def load(database: Database, catalogue: Catalogue, before: Registry | None
         ],
         catalogue,
         before,
+        Care([_calibration(row) for row in calibrations], _windows(windows, devices)),
     )
 
 
@@ -69,8 +76,29 @@ def _device(row: dict[str, Any]) -> Device:
     return Device(
         row["number"], row["id"], row["kind"], row["domain"], {"zh": row["name_zh"], "en": row["name_en"]},
         row["lon"], row["lat"], row["gateway"], row["wire_name"], row["asset"], row["zone"], row["area"],
-        row["provenance"], row["params"],
+        row["provenance"], row["params"], row["owner"],
     )  # fmt: skip
+
+
+def _calibration(row: dict[str, Any]) -> Calibration:
+    until_us = FOREVER if row["until"] is None else to_us(row["until"])
+    return Calibration(
+        row["device"], row["channel"], to_us(row["since"]), until_us, row["factor"], row["shift"]
+    )
+
+
+def _windows(rows: Sequence[dict[str, Any]], devices: Sequence[Device]) -> dict[int, list[Window]]:
+    """By device number: its own, its gateway's, its asset's."""
+    named: dict[tuple[str, str], list[Window]] = {}
+    for row in rows:
+        window = Window(to_us(row["since"]), to_us(row["until"]))
+        named.setdefault((row["scope"], row["name"]), []).append(window)
+    found: dict[int, list[Window]] = {}
+    for device in devices if named else ():
+        for key in (("device", device.id), ("gateway", device.gateway), ("asset", device.asset)):
+            if key in named:
+                found.setdefault(device.number, []).extend(named[key])
+    return found
 
 
 async def put_gateway(
@@ -128,5 +156,5 @@ def _values(row: DeviceRow, catalogue: Catalogue, now_us: int) -> dict[str, obje
         "name_zh": row.name_zh, "name_en": row.name_en, "lon": row.lon, "lat": row.lat,
         "gateway": row.gateway, "wire_name": row.wire_name or row.id, "asset": row.asset,
         "zone": row.zone, "area": row.area, "provenance": row.provenance,
-        "params": Jsonb(row.params or {}), "now": to_datetime(now_us),
+        "params": Jsonb(row.params or {}), "owner": row.owner, "now": to_datetime(now_us),
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.rows import tuple_row
 
-from core.clock import to_datetime
+from core.batch import Batch, Quality
+from core.clock import rfc3339, to_datetime
 from core.db import Database
 from core.sql import Queries
 from iot.latest import Latest
@@ -19,8 +20,26 @@ from iot.registry import Device, Registry
 QUERIES = Queries.of(__file__)
 Bucket = Literal["raw", "1m", "1h", "1d"]
 
+#: What TimescaleDB has summed already, on partitions summed when it is asked for.
+ROLLED: Mapping[Bucket, str] = {"1m": "rolled_minutes", "1d": "rolled_days"}
+
 #: More rows than this are never given at once.
 MOST_ROWS = 100_000
+
+
+def said(batch: Batch, registry: Registry, most: int) -> list[dict[str, object]]:
+    """The first readings of a batch with their names, for people; `registry` is the one it was made with."""
+    columns = (batch.device, batch.channel, batch.time_us, batch.value, batch.quality)
+    return [
+        {
+            "device": registry.by_number[device].id, "channel": registry.channel_by_number[channel].name,
+            "time": rfc3339(time_us), "value": value, "unit": registry.channel_by_number[channel].decl.unit,
+            "quality": [mark.name.lower() for mark in Quality(quality) if mark.name],
+        }
+        for device, channel, time_us, value, quality in zip(
+            *(column[:most].tolist() for column in columns), strict=True
+        )
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +102,8 @@ async def series(
     query = {"raw": "raw_readings", "1m": "minute_readings", "1h": "hour_readings", "1d": "day_readings"}[
         bucket
     ]
+    if bucket in ROLLED and await database.fetch_one(QUERIES["rolled_up"]):
+        query = ROLLED[bucket]
     rows = await _columns(
         database, query, device=point[0], channel=point[1], begin=to_datetime(begin_us), end=to_datetime(end_us),
         limit=limit, zone=zone,

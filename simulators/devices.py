@@ -36,12 +36,16 @@ Source = Stream | Gauge | Recorded | Rain
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """One point: where its value comes from and how often it says it. What moves by `deadband` is said at once."""
+    """One point: where its value comes from and how often it says it. What moves by `deadband` is said at once.
+
+    `alarm_us` > 0: what has moved so is said this often for a while (`alarm_period` of the kind).
+    """
 
     channel: str
     source: Source
     period_us: int
     deadband: float = float("inf")
+    alarm_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,7 @@ def _flood(places: Places) -> Iterator[Device]:
         )
     for number, spot in enumerate(places.low_points[8:12], 11):
         depth = Stream(0.0, slow=0.3, fast=0.2, low=0.0, resolution=1.0)
-        says = of(Say("depth", depth, 5 * MINUTE_US, deadband=2.0))
+        says = of(Say("depth", depth, 5 * MINUTE_US, deadband=2.0, alarm_us=MINUTE_US))
         params = {"close_depth_cm": 25}
         yield Device(
             f"fl-street-{number:02d}",
@@ -233,7 +237,7 @@ def _flood(places: Places) -> Iterator[Device]:
     for number, spot in enumerate(places.river_sections, 1):
         level = Stream(2.35 + 0.1 * number, slow=0.25, memory_us=6 * HOUR_US, fast=0.01, resolution=0.01)
         says = of(
-            Say("river_level", level, HOUR_US, deadband=0.2),
+            Say("river_level", level, HOUR_US, deadband=0.2, alarm_us=5 * MINUTE_US),
         )
         params = {"warning_m": 4.0, "guarantee_m": 4.4, "record_m": 5.72}
         yield Device(f"fl-river-{number:02d}", "fl_river", spot, gateway, says, number, params=params)
@@ -272,9 +276,14 @@ def _drainage(places: Places) -> Iterator[Device]:
                 Stream(1.6, "sun", 1.0, slow=0.5, fast=0.1, low=0, resolution=0.1),
                 30 * MINUTE_US,
                 3.0,
+                MINUTE_US,
             ),
             Say(
-                "h2s", Stream(0.8, "sun", 1.0, slow=0.3, fast=0.1, low=0, resolution=0.1), 30 * MINUTE_US, 2.0
+                "h2s",
+                Stream(0.8, "sun", 1.0, slow=0.3, fast=0.1, low=0, resolution=0.1),
+                30 * MINUTE_US,
+                2.0,
+                MINUTE_US,
             ),
             Say("o2", Stream(20.6, slow=0.1, fast=0.05, high=20.9, resolution=0.1), 30 * MINUTE_US, 0.5),
             Say("water_flag", steady(0), 30 * MINUTE_US, 0.5),
@@ -332,7 +341,13 @@ def _gas(places: Places) -> Iterator[Device]:
         yield Device(f"gas-reg-{number:02d}", "gas_regulator", spot, gateway, says, number, params=params)
     for number, spot in enumerate((*places.valve_pits, *places.gas_cluster), 1):
         says = of(
-            Say("ch4_lel", Stream(0.4, slow=0.2, fast=0.1, low=0, resolution=0.1), 30 * MINUTE_US, 2.0),
+            Say(
+                "ch4_lel",
+                Stream(0.4, slow=0.2, fast=0.1, low=0, resolution=0.1),
+                30 * MINUTE_US,
+                2.0,
+                MINUTE_US,
+            ),
             Say("water_flag", steady(0), 30 * MINUTE_US, 0.5),
         )
         yield Device(f"gas-pit-{number:02d}", "gas_valve_pit", spot, gateway, says, number)

@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import DAY_US
+from core.clock import DAY_US, MINUTE_US
 from iot.codecs import senml
 from simulators import streams
 from simulators.dialects import Speaker
+from simulators.scada import EdgeNode
 from simulators.streams import Floats, Rows
 from simulators.tape import Tape
 
+#: Who was alarmed reports as usual when nothing has moved for so long.
+CALM_AGAIN_US = 10 * MINUTE_US
 #: A pack of a gateway holds at most this many readings.
 PACK = 500
 
@@ -58,12 +62,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One channel of one device. It reports every `period_us`, and at once when it moved by `deadband` since."""
+    """One channel of one device. It reports every `period_us`, and at once when it moved by `deadband` since.
+
+    `alarm_us` > 0: after such a move it reports this often, until nothing has moved for a while.
+    """
 
     device: str
     channel: str
     period_us: int
     deadband: float = np.inf
+    alarm_us: int = 0
 
 
 class Fleet:
@@ -75,13 +83,17 @@ class Fleet:
         self._period = np.array([point.period_us for point in points], np.int64)
         phase = [streams.key_of(seed, point.device) % point.period_us for point in points]
         self._phase = np.array(phase, np.int64)
+        alarm = [point.alarm_us or point.period_us for point in points]
+        self._alarm = np.minimum(np.array(alarm, np.int64), self._period)
+        self._alarmed_us = np.zeros(len(points), np.int64)  # until when
         self._deadband = np.array([point.deadband for point in points])
         self._watched = np.flatnonzero(np.isfinite(self._deadband))
         self._said = np.full(len(points), np.nan)
 
     def emit(self, from_us: int, to_us: int) -> list[Sample]:
         """Due reports at their due times, with the values of `to`; then what moved beyond its dead band."""
-        last_due = (to_us - self._phase) // self._period * self._period + self._phase
+        period = np.where(self._alarmed_us > to_us, self._alarm, self._period)
+        last_due = to_us - (to_us - self._phase) % period
         due = np.flatnonzero(last_due > from_us)
         said = self._say(due, last_due[due], to_us)
         if len(self._watched):
@@ -91,8 +103,15 @@ class Fleet:
             moved = np.abs(value - self._said[self._watched]) >= self._deadband[self._watched]
             rows = self._watched[moved]
             if len(rows):
+                self._alarmed_us[rows] = to_us + CALM_AGAIN_US
                 said += self._say(rows, np.full(len(rows), to_us, np.int64), to_us)
         return said
+
+    def hurry(self, devices: str, period_us: int) -> None:
+        """Devices (id, or a beginning that ends in *) report so often; 0: as they were made."""
+        for row, point in enumerate(self.points):
+            if fnmatchcase(point.device, devices):
+                self._period[row] = min(period_us or point.period_us, point.period_us)
 
     def _say(self, rows: Rows, times: NDArray[np.int64], now_us: int) -> list[Sample]:
         if not len(rows):
@@ -153,15 +172,17 @@ def packs(
     samples: Iterable[Sample],
     gateway_of: Mapping[str, str],
     speakers: Mapping[str, Speaker] = MappingProxyType({}),
+    nodes: Mapping[str, EdgeNode] = MappingProxyType({}),
 ) -> list[Wire]:
-    """SenML packs of every gateway that has something to say, oldest reading first; then who speaks a field protocol.
+    """SenML packs of every gateway that has something to say, oldest reading first; then who speaks otherwise.
 
-    A frame of a field protocol has the protocol as its gateway and `protocol/station` as its topic.
+    A frame of a field protocol has the protocol as its gateway and `protocol/station` as its topic. What an edge node
+    says is not yet in its sequence.
     """
     by_gateway: dict[str, list[Sample]] = defaultdict(list)
     by_device: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        if sample.device in speakers:
+        if sample.device in speakers or gateway_of[sample.device] in nodes:
             by_device[sample.device].append(sample)
         else:
             by_gateway[gateway_of[sample.device]].append(sample)
@@ -169,14 +190,15 @@ def packs(
     for gateway, said in sorted(by_gateway.items()):
         said.sort(key=lambda sample: sample.time_us)
         for start in range(0, len(said), PACK):
-            readings = (
-                (f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK]
-            )
-            frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(readings)))
+            pack = ((f"{s.device}/{s.channel}", "", s.time_us, s.value) for s in said[start : start + PACK])
+            frames.append(Wire(gateway, f"telemetry/{gateway}", senml.encode(pack)))
     for device, said in sorted(by_device.items()):
         said.sort(key=lambda sample: sample.time_us)
-        speaker, protocol = speakers[device], gateway_of[device]
-        topic = f"{protocol}/{speaker.station}"
-        spoken = speaker.frames([(sample.channel, sample.time_us, sample.value) for sample in said])
-        frames += [Wire(protocol, topic, frame) for frame in spoken]
+        readings = [(sample.channel, sample.time_us, sample.value) for sample in said]
+        gateway = gateway_of[device]
+        if gateway in nodes:
+            frames.append(Wire(gateway, *nodes[gateway].data(device, readings)))
+        else:
+            topic = f"{gateway}/{speakers[device].station}"
+            frames += [Wire(gateway, topic, frame) for frame in speakers[device].frames(readings)]
     return frames

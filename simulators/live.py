@@ -20,7 +20,7 @@ from simulators import stage
 from simulators.dial import Station
 from simulators.orders_feed import OrdersFeed
 from simulators.outbox_store import Outbox
-from simulators.publish import Broker, MqttGateway
+from simulators.publish import Broker, EdgeGateway, MqttGateway
 from simulators.scene import Scene
 from simulators.stage import Stage, State, TruthLine, Visit
 
@@ -75,7 +75,10 @@ class Live:
             state.started_us = self.clock.now_us()  # the curtain rises now; history ended a little earlier
         play = Stage(self.scene, state)
         for row in self.scene.gateways():
-            if row.id not in self.doors:
+            if row.id in play.nodes:
+                node, outbox = play.nodes[row.id], self._outbox(row.id)
+                self.gateways[row.id] = EdgeGateway(node, self.clock, self.broker, outbox)
+            elif row.id not in self.doors:
                 self.gateways[row.id] = MqttGateway(row.id, self.broker, self._outbox(row.id))
         for id_, speaker in self.scene.speakers().items():
             protocol = self.scene.gateway_of[id_]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from gis.hydraulics import MIDDLE, Hydraulics
+from gis.hydraulics import MIDDLE, SECOND_HALF, Hydraulics
+from gis.network import Network
 from simulators import scenario as acts
 from simulators.devices import Device, Say
 from simulators.parts import NOBODY, Shown
@@ -31,6 +32,7 @@ class Mains:
         scenario: Scenario,
         seed: int,
         offset_us: int,
+        network: Network,
     ) -> None:
         rng = np.random.default_rng([77, seed])
         self._places = places
@@ -39,7 +41,8 @@ class Mains:
             if isinstance(action, acts.Burst):
                 self._chosen[cause] = _pipe(action, places, rng)
         self._rng = rng
-        model = Hydraulics(places.inp, split=sorted({s.asset for s in self._chosen.values()}), live=True)
+        self._split = {spot.asset for spot in self._chosen.values()}
+        model = Hydraulics(places.inp, split=sorted(self._split), live=True)
         gauges = [say.source for _, say in gauged if isinstance(say.source, Gauge)]
         self.supply = Supply(model, places.pattern, gauges, seed=seed, offset_us=offset_us)
         self._spots = [device.spot for device, _ in gauged]
@@ -48,6 +51,8 @@ class Mains:
         self._growing: dict[int, tuple[int, float, float]] = {}
         self._fading_us: dict[int, int] = {}
         self._now_us = 0
+        self._network = network
+        self._shut: dict[int, list[str]] = {}
 
     def close(self) -> None:
         self.supply.model.close()
@@ -90,6 +95,8 @@ class Mains:
             return
         self._growing.pop(cause, None)
         if cause in self._chosen:
+            for link in self._shut.pop(cause, []):
+                self.supply.model.close_link(link, closed=False)
             self.supply.repair(spot.asset)
         elif spot.link.startswith("WP"):
             self.supply.stopped.discard(spot.link)
@@ -99,6 +106,21 @@ class Mains:
         else:
             self.supply.extra = 1.0
         self._fading_us[cause] = now_us
+        self.supply.at_once()
+
+    def isolate(self, cause: int) -> None:
+        """Shut the valves that the map recommends for a burst, one on the broken pipe itself at its own end."""
+        if cause not in self._chosen:
+            return
+        spot, valves = self._chosen[cause], self._network.valves
+        self._shut[cause] = []
+        for valve in self._network.isolating_valves(spot.asset).valves:
+            row = valves.id.index(valve)
+            edge = self._network.edge_ids[valves.edge[row]]
+            at_head = valves.node[row] == self._network.head[valves.edge[row]]
+            link = edge + SECOND_HALF if at_head and edge in self._split else edge
+            self.supply.model.close_link(link)
+            self._shut[cause].append(link)
         self.supply.at_once()
 
     def _draw(self, spot: Spot, flow_m3h: float) -> None:

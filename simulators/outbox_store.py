@@ -39,6 +39,11 @@ class Outbox:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def last(self) -> int:
+        """The newest frame's sequence number; 0 when nothing waits."""
+        return int(self._connection.execute(_sql("last_frame")).fetchone()[0] or 0)
+
     def put(self, topic: str, payload: bytes) -> int:
         """Keep a frame; its sequence number. A full memory loses its oldest frame and counts it in `lost`."""
         if self._count >= self._limit:

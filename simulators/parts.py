@@ -6,20 +6,28 @@ with the row of the action that is to blame, -1 for none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from core.clock import SECOND_US
+from core.clock import MINUTE_US, SECOND_US
+from gis import drainage
+from gis.city import City
 from simulators import scenario as acts
+from simulators import streams
 from simulators.devices import Device
 from simulators.physics import fire, gas, plume, site
 from simulators.physics.gas import Chamber
-from simulators.physics.underpass import Underpass
+from simulators.physics.plume import Puffs
+from simulators.physics.underpass import Underpass, sump
 from simulators.places import Places, Spot, metres
 from simulators.scenario import Act
+
+if TYPE_CHECKING:
+    from simulators.flood import Flood  # needs the extra `flood`
 
 NOBODY = -1
 #: One action may do harm at many places, and each is an incident of its own: labels above this carry the place.
@@ -52,11 +60,12 @@ class Part(Protocol):
 
 @dataclass(slots=True)
 class Weather:
-    """Wind and rain that other parts feel. Rain has the Chicago shape with its peak at 0.4 of its time."""
+    """Wind and rain that other parts feel. `rained` is the action behind the last rain."""
 
     wind_from_deg: float = 95.0
     wind_ms: float = 2.2
     rains: dict[int, tuple[int, float, float]] = field(default_factory=dict)  # cause → (begin, seconds, peak)
+    rained: int = NOBODY
     _turn: tuple[int, float, float, float] = (0, 1.0, 95.0, 95.0)
 
     def plays(self, device: Device, channel: str) -> bool:
@@ -69,7 +78,9 @@ class Weather:
             self.wind_ms = action.speed_ms
             return Spot("", 0, 0)
         if isinstance(action, acts.Rain):
-            self.rains[cause] = (now_us, action.lasts or 3600.0, action.peak_mm_h)
+            peak = drainage.rain_mm_h(action.years, 0.0) if action.years else action.peak_mm_h
+            self.rains[cause] = (now_us, action.lasts or 3600.0, peak)
+            self.rained = cause
             return Spot("", 0, 0)
         return None
 
@@ -101,94 +112,178 @@ class Weather:
 
 
 def chicago(peak_mm_h: float, seconds: float, lasts_s: float, at: float = 0.4) -> float:
-    """Intensity of a storm of the Chicago shape (Keifer & Chu 1957): i = a · … of q = a / (t + b)^n, n = 0.7."""
+    """Intensity of a storm of the Chicago shape (Keifer & Chu 1957) of the city's own formula (`gis.drainage`)."""
     if not 0 <= seconds < lasts_s:
         return 0.0
     away = (at * lasts_s - seconds) / at if seconds < at * lasts_s else (seconds - at * lasts_s) / (1 - at)
-    b, n = lasts_s / 12, 0.7
-    return float(peak_mm_h * ((1 - n) * away / b + 1) / (away / b + 1) ** (1 + n))
+    return float(drainage.chicago(peak_mm_h, np.array([away / 60]))[0])
+
+
+#: From this depth a street is flooded.
+FLOODED_M = 0.15
+#: Manholes whose inlets are clogged with a low point, and with an underpass.
+AT_POINT, AT_UNDERPASS = 10, 30
 
 
 @dataclass(slots=True)
 class Roads:
-    """Water on roads: underpasses with pumps, low points with inlets."""
+    """Water on roads, of the storm over the whole city: underpasses with sumps and pumps, gauges at low points.
+
+    `city` is asked for when the first rain falls; a run without rain has dry roads and costs nothing.
+    """
 
     weather: Weather
     underpasses: Sequence[Spot]
     low_points: Sequence[Spot]
-    pits: dict[str, Underpass] = field(default_factory=dict)
-    _causes: dict[str, int] = field(default_factory=dict)
-    _clogged: dict[int, list[str]] = field(default_factory=dict)
+    city: City
+    hours: float
+    sumps: dict[str, Underpass] = field(default_factory=dict)
+    storm: Flood | None = None
+    #: After the end: lon, lat and greatest depth of streets that stood under water.
+    flooded: list[tuple[float, float, float]] = field(default_factory=list)
+    _cells: dict[str, int] = field(default_factory=dict)
+    _clogged: dict[int, tuple[float, list[Spot]]] = field(default_factory=dict)
+    _unpowered: dict[int, Spot] = field(default_factory=dict)
     _fallen: list[tuple[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for spot in self.underpasses:
-            self.pits[spot.asset] = Underpass(catchment_m2=14_000.0)
-        for spot in self.low_points:
-            # inlets of a low point: a "pump" that is always on, a sump of a few m³
-            self.pits[spot.asset] = Underpass(
-                catchment_m2=9000.0, runoff=0.8, area_m2=350, spread_m=5000, sump_m3=3.0, sump_area_m2=3.0,
-                pumps=1, pump_m3s=0.16, in_sump_m3=0.5,
-            )  # fmt: skip
+        for asset in self.city.of_kind("underpass"):
+            self.sumps[asset.id] = sump(int(str(asset.attributes["pumps"])))
 
     def plays(self, device: Device, channel: str) -> bool:
         del channel
         return device.kind in ("fl_underpass", "fl_street_depth", "fl_rain")
 
+    def close(self) -> None:
+        if self.storm is not None:
+            self.flooded = self.storm.flooded(FLOODED_M)
+            self.storm.close()
+            self.storm = None
+
     def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
         del now_us
         if isinstance(action, acts.PowerLost):
-            spot = self.underpasses[action.underpass - 1]
-            self.pits[spot.asset].power_ok = False
-            self.pits[spot.asset].running = 0
-            self._causes[spot.asset] = cause
+            self._unpowered[cause] = spot = self.underpasses[action.underpass - 1]
+            self.sumps[spot.asset].power_ok = False
             return spot
         if isinstance(action, acts.Clog):
-            chosen = self.low_points[: action.points]
-            for spot in chosen:
-                self.pits[spot.asset].pump_m3s *= action.share
-                self._causes[spot.asset] = cause
-            self._clogged[cause] = [spot.asset for spot in chosen]
+            low = [self.underpasses[action.underpass - 1]] if action.underpass else []
+            chosen = [*low, *self.low_points[: action.points]]
+            self._clogged[cause] = (action.share, chosen)
+            self._clog(action.share, chosen)
             return chosen[0]
         return None
 
     def end(self, cause: int, now_us: int) -> None:
         del now_us
-        for asset in [asset for asset, row in self._causes.items() if row == cause]:
-            self.pits[asset].power_ok = True
-            if asset in self._clogged.get(cause, []):
-                self.pits[asset].pump_m3s = 0.16
+        if cause in self._unpowered:
+            self.sumps[self._unpowered.pop(cause).asset].power_ok = True
+        if cause in self._clogged:
+            self._clog(1.0, self._clogged.pop(cause)[1])
+
+    def _clog(self, share: float, spots: Sequence[Spot]) -> None:
+        if self.storm is None:
+            return
+        for spot in spots:
+            many = AT_UNDERPASS if spot.asset in self.sumps else AT_POINT
+            self.storm.clog(self.storm.around(*self.city.plane.xy(spot.lon, spot.lat), many), share)
+
+    def _begin_storm(self) -> None:
+        from simulators.flood import Flood, ground_of  # the extra `flood`: only who has rain needs it
+
+        ground = ground_of(self.city)
+        self.storm = Flood(self.city, ground, hours=self.hours, sumps=self.sumps)
+        self._cells = {
+            spot.asset: ground.gauge(*self.city.plane.xy(spot.lon, spot.lat)) for spot in self.low_points
+        }
+        for share, spots in self._clogged.values():
+            self._clog(share, spots)
 
     def step(self, now_us: int, dt_s: float) -> None:
         rain = self.weather.rain_mm_h(now_us)
-        for pit in self.pits.values():
-            pit.step(dt_s, rain)
+        if rain > 0 and self.storm is None:
+            self._begin_storm()
+        if self.storm is not None:
+            self.storm.advance(dt_s, rain)
         self._fallen.append((now_us, rain * dt_s / 3600))
         if len(self._fallen) > 4096 and self._fallen[1024][0] < now_us - 24 * 3600 * SECOND_US:
             del self._fallen[:1024]
+
+    def depth_m(self, asset: str) -> float:
+        """On the road of an underpass, or at a low point."""
+        if self.storm is None:
+            return 0.0
+        return (
+            self.storm.underpass_m(asset) if asset in self.sumps else self.storm.depth_at(self._cells[asset])
+        )
+
+    def sewer_m(self, manhole: str) -> float:
+        """What the storm adds in a manhole or a forebay."""
+        return 0.0 if self.storm is None else self.storm.sewer_m(manhole)
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         if device.kind == "fl_rain":
             window = {"rain_5m": 300, "rain_1h": 3600, "rain_24h": 86_400}[channel] * SECOND_US
             depth = sum(mm for at, mm in reversed(self._fallen) if at > now_us - window)
-            return round(depth, 1), min(self.weather.rains, default=NOBODY) if depth > 0.2 else NOBODY
-        pit = self.pits[device.spot.asset]
-        cause = self._causes.get(device.spot.asset, min(self.weather.rains, default=NOBODY))
-        shown = {
-            "depth": round(pit.depth_m * 100), "sump_level": round(pit.sump_level_m, 2), "pumps_running": pit.running,
-            "pumps_available": pit.available, "barrier_closed": pit.barrier_closed, "power_ok": pit.power_ok,
-        }  # fmt: skip
-        if channel not in shown:
+            return round(depth, 1), self.weather.rained if depth > 0.2 else NOBODY
+        asset = device.spot.asset
+        depth_m = self.depth_m(asset)
+        pit = self.sumps.get(asset)
+        if channel == "depth":
+            shown = float(round(depth_m * 100))
+        elif pit is None:
             return calm, NOBODY
-        wet = pit.depth_m > 0.01 or not pit.power_ok
-        place = list(self.pits).index(device.spot.asset)
-        return float(shown[channel]), label(cause, place) if wet else NOBODY
+        else:
+            shown = {
+                "sump_level": round(pit.sump_level_m, 2), "pumps_running": float(pit.running),
+                "pumps_available": float(pit.available), "barrier_closed": float(pit.barrier_closed),
+                "power_ok": float(pit.power_ok),
+            }[channel]  # fmt: skip
+        powered = pit is None or pit.power_ok
+        place = next(n for n, spot in enumerate((*self.underpasses, *self.low_points)) if spot.asset == asset)
+        return shown, label(self._cause(asset), place) if depth_m > 0.01 or not powered else NOBODY
+
+    def _cause(self, asset: str) -> int:
+        """Lost power before clogged inlets, and those before the rain on all."""
+        unpowered = [cause for cause, spot in self._unpowered.items() if spot.asset == asset]
+        clogged = [
+            cause for cause, (_, spots) in self._clogged.items() if any(s.asset == asset for s in spots)
+        ]
+        return min(unpowered or clogged or [self.weather.rained], default=NOBODY)
+
+
+@dataclass(slots=True)
+class Sewers:
+    """Levels in manholes and forebays: what is there on a calm day, and the storm's water on top."""
+
+    roads: Roads
+    spots: Sequence[Spot]
+
+    def plays(self, device: Device, channel: str) -> bool:
+        manhole = device.kind == "dr_manhole_level" and device.role != "chain"
+        return manhole or (device.kind, channel) == ("dr_pump_station", "forebay_level")
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None: ...
+    def end(self, cause: int, now_us: int) -> None: ...
+    def step(self, now_us: int, dt_s: float) -> None: ...
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del now_us
+        risen = self.roads.sewer_m(device.spot.asset)
+        level = max(calm - risen, 0.0) if channel == "depth_below_cover" else calm + risen
+        place = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
+        return round(level, 2), label(self.roads.weather.rained, 100 + place) if risen > RISEN_M else NOBODY
+
+
+#: Less than this is no rise in a sewer.
+RISEN_M = 0.05
 
 
 @dataclass(slots=True)
 class Chain:
     """Manholes one below the other. A closed drain turns those above it into one pool that rises."""
 
+    roads: Roads
     spots: Sequence[Spot]
     pool_m2: float = 25.0
     base_m3h: float = 72.0
@@ -240,11 +335,14 @@ class Chain:
         del now_us
         row = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
         level, cause = self._level(row, calm if channel == "level" else 0.26)
+        risen = self.roads.sewer_m(device.spot.asset)
+        if risen > RISEN_M:
+            level, cause = level + risen, self.roads.weather.rained if cause == NOBODY else cause
         if channel == "flow":
             return round(calm * (level / 0.26) ** 1.6, 1), cause
         if channel == "depth_below_cover":
             spot = self.spots[row]
-            return round(spot.ground_m - spot.invert_m - level, 2), cause
+            return round(max(spot.ground_m - spot.invert_m - level, 0.0), 2), cause
         return round(level, 2), cause
 
     def _level(self, row: int, calm: float) -> Shown:
@@ -262,10 +360,11 @@ class Chain:
 
 @dataclass(slots=True)
 class Gas:
-    """Leaks at the cluster of valves, and sewer gas."""
+    """Leaks at the cluster of valves, which reach the wells around it; and sewer gas in wells elsewhere."""
 
     cluster: Sequence[Spot]
     wells: Sequence[Spot]
+    elsewhere: Sequence[Spot]
     _leaks: dict[int, tuple[int, float]] = field(default_factory=dict)
     _chambers: dict[str, Chamber] = field(default_factory=dict)
     _bio: dict[int, tuple[str, int, float]] = field(default_factory=dict)
@@ -278,7 +377,8 @@ class Gas:
             self._chambers[spot.asset] = Chamber(share=share, delay_s=delay)
 
     def plays(self, device: Device, channel: str) -> bool:
-        return device.spot.asset in self._chambers and channel == "ch4_lel"
+        mine = device.spot.asset in self._chambers or device.kind == "dr_well_gas"
+        return mine and channel == "ch4_lel"
 
     def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
         if isinstance(action, acts.GasLeak):
@@ -286,7 +386,7 @@ class Gas:
             self._last = cause
             return self.cluster[0]
         if isinstance(action, acts.Biogas):
-            well = self.wells[action.well - 1]
+            well = self.elsewhere[action.well - 1]
             self._bio[cause] = (well.asset, now_us, action.lel_pct)
             return well
         return None
@@ -304,7 +404,8 @@ class Gas:
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         del channel
-        lel = self._chambers[device.spot.asset].lel_pct
+        chamber = self._chambers.get(device.spot.asset)
+        lel = chamber.lel_pct if chamber else 0.0
         cause = self._last if lel > 1.0 else NOBODY
         for row, (asset, begun, most) in self._bio.items():
             if asset == device.spot.asset:
@@ -314,6 +415,11 @@ class Gas:
         return round(min(calm + lel, 100.0), 1), cause
 
 
+#: A puff of dust is released at least this often; the wind's direction wavers by this standard deviation.
+PUFF_S, WAVER_DEG = 15.0, 8.0
+_WAVER = np.array([streams.key_of(0, "wind")], np.uint64)
+
+
 @dataclass(slots=True)
 class Sites:
     """Construction sites: dust on the wind, noise, power; and haze over all."""
@@ -321,6 +427,7 @@ class Sites:
     weather: Weather
     sites: Sequence[Spot]
     _dust: dict[int, tuple[Spot, float]] = field(default_factory=dict)
+    _puffs: dict[int, Puffs] = field(default_factory=dict)
     _haze: dict[int, float] = field(default_factory=dict)
     _noise: dict[int, tuple[Spot, float, float]] = field(default_factory=dict)
 
@@ -333,6 +440,7 @@ class Sites:
         del now_us
         if isinstance(action, acts.Dust):
             self._dust[cause] = (self.sites[action.site - 1], action.rate_gs)
+            self._puffs[cause] = Puffs()
             return self.sites[action.site - 1]
         if isinstance(action, acts.Haze):
             self._haze[cause] = action.pm10
@@ -344,10 +452,19 @@ class Sites:
 
     def end(self, cause: int, now_us: int) -> None:
         del now_us
-        for running in (self._dust, self._haze, self._noise):
-            running.pop(cause, None)
+        self._haze.pop(cause, None)
+        self._noise.pop(cause, None)
+        if cause in self._dust:  # what is in the air goes on
+            self._dust[cause] = (self._dust[cause][0], 0.0)
 
-    def step(self, now_us: int, dt_s: float) -> None: ...
+    def step(self, now_us: int, dt_s: float) -> None:
+        """Puffs of every dusty site drift with the wind of now, which wavers from minute to minute."""
+        waver = streams.normal(_WAVER, np.array([now_us // MINUTE_US]))
+        wind = self.weather.wind_from_deg + WAVER_DEG * float(waver[0])
+        steps = max(1, math.ceil(dt_s / PUFF_S))
+        for cause, (_, rate) in self._dust.items():
+            for _ in range(steps):
+                self._puffs[cause].step(dt_s / steps, wind, self.weather.wind_ms, rate * dt_s / steps)
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         del now_us
@@ -360,8 +477,8 @@ class Sites:
             return calm, NOBODY
         factor = {"tsp": 1.8, "pm10": 1.0, "pm25": 0.35}[channel]
         added, cause = 0.0, NOBODY
-        for row, (spot, rate) in self._dust.items():
-            here = rate * self._plume(spot, device.spot)
+        for row in self._dust:
+            here = self._dust_at(row, device.spot)
             if here > 15:
                 cause = row
             added += here
@@ -378,17 +495,14 @@ class Sites:
                 return round(level, 1), cause
         return calm, NOBODY
 
-    def _plume(self, source: Spot, monitor: Spot) -> float:
-        """µg/m³ for 1 g/s; the site's own monitor stands 40 m downwind of the work at most times."""
+    def _dust_at(self, cause: int, monitor: Spot) -> float:
+        """µg/m³ of a site's dust; the site's own monitor stands 40 m downwind of the work at most times."""
+        source, rate = self._dust[cause]
         if source.asset == monitor.asset:
-            return 60.0 / max(self.weather.wind_ms, plume.CALM_MS)
+            return rate * 60.0 / max(self.weather.wind_ms, plume.CALM_MS)
         east = (monitor.lon - source.lon) * 95_200.0
         north = (monitor.lat - source.lat) * 111_320.0
-        weather = self.weather
-        level = plume.plume(
-            np.array([east]), np.array([north]), weather.wind_from_deg, weather.wind_ms, "D", smear_deg=8.0
-        )
-        return float(level[0])
+        return self._puffs[cause].at(east, north)
 
 
 @dataclass(slots=True)
@@ -438,11 +552,14 @@ class Fires:
         return calm, NOBODY
 
 
-def of(places: Places, roads: Sequence[Spot], detectors: Sequence[str], seed: int) -> list[Part]:
-    """The parts of a city; the supply has a file of its own."""
+def of(
+    places: Places, city: City, hours: float, roads: Sequence[Spot], detectors: Sequence[str], seed: int
+) -> list[Part]:
+    """The parts of a city for a run of so many hours; the supply has a file of its own."""
     weather = Weather()
+    wet = Roads(weather, places.underpasses, roads, city, hours)
     return [
-        weather, Roads(weather, places.underpasses, roads), Chain(places.drain_chain),
-        Gas(places.gas_cluster, places.well_cluster), Sites(weather, places.sites),
+        weather, wet, Sewers(wet, (*places.manholes, *places.pump_stations)), Chain(wet, places.drain_chain),
+        Gas(places.gas_cluster, places.well_cluster, places.manholes), Sites(weather, places.sites),
         Fires(places.buildings[0], seed, detectors),
     ]  # fmt: skip

@@ -24,6 +24,9 @@ DELETE FROM frames WHERE seq = ?
 -- name: count_frames
 SELECT count(*) FROM frames
 
+-- name: last_frame
+SELECT max(seq) FROM frames
+
 -- name: forget_oldest
 -- A full memory loses its oldest frames.
 DELETE FROM frames WHERE seq IN (SELECT seq FROM frames ORDER BY seq LIMIT ?)

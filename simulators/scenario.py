@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from core import yamlfile
 from core.clock import to_us
@@ -69,10 +69,20 @@ class Demand(Lasting):
 
 
 class Rain(Lasting):
-    """Rain of the Chicago shape over the city, its peak at four tenths of its time."""
+    """Rain of the Chicago shape over the city, its peak at four tenths of its time.
+
+    How much: the intensity at the very peak, or how rarely so much falls by the city's storm formula.
+    """
 
     do: Literal["rain"]
-    peak_mm_h: Annotated[float, Field(gt=0, le=300)]
+    peak_mm_h: Annotated[float, Field(ge=0, le=600)] = 0.0
+    years: Annotated[float, Field(ge=0, le=1000)] = 0.0
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.peak_mm_h > 0) == (self.years > 0):
+            raise ValueError("needs either peak_mm_h or years")
+        return self
 
 
 class PowerLost(Lasting):
@@ -83,11 +93,18 @@ class PowerLost(Lasting):
 
 
 class Clog(Lasting):
-    """Inlets of the low points take only a share of what they should."""
+    """Inlets around the n-th underpass and around low points take only a share of what they should."""
 
     do: Literal["clog"]
     share: Annotated[float, Field(ge=0, le=1)]
-    points: Annotated[int, Field(ge=1)] = 3
+    points: Annotated[int, Field(ge=0)] = 3
+    underpass: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.points and not self.underpass:
+            raise ValueError("needs points or an underpass")
+        return self
 
 
 class Blockage(Lasting):
@@ -114,10 +131,10 @@ class GasLeak(Lasting):
 
 
 class Biogas(Lasting):
-    """Sewer gas in one well, rising and falling with the warmth of the day."""
+    """Sewer gas in one of the wells away from gas pipes, rising and falling with the warmth of the day (six hours)."""
 
     do: Literal["biogas"]
-    well: Annotated[int, Field(ge=1)] = 1
+    well: Annotated[int, Field(ge=1, le=4)] = 1
     lel_pct: Annotated[float, Field(gt=0, le=60)]
 
 
@@ -170,25 +187,18 @@ class Nuisance(Lasting):
 
 
 class Fault(Lasting):
-    """Hardware: which devices (id, or a beginning that ends in *), what is wrong, how much (`simulators.hardware`)."""
+    """Hardware: which devices (id, or a beginning that ends in *), what is wrong, how much (`simulators.hardware`).
+
+    `area`: only those of this street (街道) or zone; a base station that fails silences an area.
+    """
 
     do: Literal["fault"]
     devices: str
     kind: Literal[
-        "stuck",
-        "bias",
-        "drift",
-        "spikes",
-        "dropout",
-        "clock",
-        "epoch",
-        "late",
-        "battery",
-        "humid",
-        "duplicate",
-        "silent",
-        "spoof",
-    ]
+        "stuck", "bias", "drift", "spikes", "noisy", "clip", "dropout", "clock", "clock_drift", "epoch", "late",
+        "battery", "humid", "duplicate", "silent", "spoof",
+    ]  # fmt: skip
+    area: str = ""
     size: float = 0.0
     count: Annotated[int, Field(ge=1)] = 1000
 
@@ -201,6 +211,14 @@ class GatewayOut(Lasting):
     dump_per_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
 
 
+class Chatter(Lasting):
+    """Devices (id, or a beginning that ends in *) report this often: load."""
+
+    do: Literal["chatter"]
+    devices: str = "*"
+    period: Span
+
+
 class Fact(Act):
     """A report or a permit as the product knows it beside readings: `report.no_water`, `permit.work_order` …"""
 
@@ -211,8 +229,8 @@ class Fact(Act):
 
 
 Action = Annotated[
-    Burst | Draw | PumpTrip | Demand | Rain | PowerLost | Clog | Blockage | Discharge | GasLeak | Biogas | Dust | Haze
-    | Wind | Noise | Fire | Nuisance | Fault | GatewayOut | Fact,
+    Burst | Draw | PumpTrip | Demand | Rain | PowerLost | Clog | Blockage | Discharge | GasLeak | Biogas
+    | Dust | Haze | Wind | Noise | Fire | Nuisance | Fault | GatewayOut | Chatter | Fact,
     Field(discriminator="do"),
 ]  # fmt: skip
 
@@ -253,6 +271,8 @@ class Scenario(Declared):
     tick: Span = 5.0
     period: Span = 60.0
     domains: list[Key] = []
+    #: Crews go where the product says an incident, and what they do there changes the city.
+    crews: bool = False
     actions: list[Action] = []
     expect: Expect = Expect()
 

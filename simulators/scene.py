@@ -20,15 +20,19 @@ from gis.hydraulics import Hydraulics
 from iot.registry import Provenance
 from iot.registry_store import DeviceRow
 from simulators import crews as people
-from simulators import devices, dialects, streams, tape
+from simulators import devices, dialects, scada, streams, tape
 from simulators.devices import Device, Rain, Recorded
 from simulators.dialects import Speaker
 from simulators.physics.supply import Gauge, Supply
 from simulators.places import Places
+from simulators.scada import EdgeNode
 from simulators.streams import Stream, Table
 
 SceneKind = Literal["both", "recorded", "simulated", "off"]
 History = tuple[str, str, NDArray[np.int64], NDArray[np.float64]]
+
+#: Every format that the scene's devices can speak beside SenML.
+FORMATS = frozenset({*dialects.CODES, "sparkplug"})
 
 #: History on the first day (domains/vitals §12).
 HOURLY_US = 35 * DAY_US
@@ -74,10 +78,14 @@ class Scene:
 
     @staticmethod
     def _spoken(device: Device, speaks: Collection[str]) -> Device:
-        """A device that speaks a field protocol is registered under the gateway of that protocol."""
-        protocol = dialects.protocol_of(device.kind)
-        simulated = device.provenance == "simulated"
-        return replace(device, gateway=protocol) if simulated and protocol in speaks else device
+        """Who speaks a field protocol belongs to the gateway of that protocol, who hangs on SCADA to its node."""
+        if device.provenance != "simulated":
+            return device
+        protocol, node = dialects.protocol_of(device.kind), scada.NODES.get(device.kind, "")
+        gateway = (
+            protocol if protocol in speaks else node if node and "sparkplug" in speaks else device.gateway
+        )
+        return replace(device, gateway=gateway)
 
     def speakers(self) -> dict[str, Speaker]:
         """Who speaks a field protocol, each with nothing said yet."""
@@ -87,6 +95,14 @@ class Scene:
             for device in self.devices
             if device.gateway == dialects.protocol_of(device.kind)
         }
+
+    def nodes(self) -> dict[str, EdgeNode]:
+        """The edge nodes of Sparkplug B, each not yet born."""
+        channels: dict[str, dict[str, list[str]]] = {}
+        for device in self.devices:
+            if device.gateway in scada.NODES.values():
+                channels.setdefault(device.gateway, {})[device.id] = [say.channel for say in device.says]
+        return {node: EdgeNode(node, devices) for node, devices in sorted(channels.items())}
 
     def gateways(self) -> list[GatewayRow]:
         """Each gateway once; it has the provenance of its devices."""

@@ -105,6 +105,7 @@ class Stage:
         self.offset_us = tape.offset_us(scene.zone, state.started_us)
         self.truth: list[TruthLine] = []
         self._speakers = scene.speakers()
+        self.nodes = scene.nodes()
         self.pit = Underpass(on_road_m3=state.on_road_m3, in_sump_m3=state.in_sump_m3)
         self.site = Site()
         self.supply = scene.supply(self.offset_us) if scene.gauges() else None
@@ -135,7 +136,7 @@ class Stage:
             samples += emitter.emit(since_us, now_us)
         self.state.said_until_us = now_us
         self.state.on_road_m3, self.state.in_sump_m3 = self.pit.on_road_m3, self.pit.in_sump_m3
-        return packs(samples, self.scene.gateway_of, self._speakers)
+        return packs(samples, self.scene.gateway_of, self._speakers, self.nodes)
 
     def _act(self, now_us: int) -> None:
         elapsed_s = (now_us - self.state.started_us) / SECOND_US

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.clock import DAY_US, SECOND_US
+from gis.city import City
 from simulators import parts as parts_
 from simulators import scenario as acts
 from simulators import tape
@@ -22,11 +23,14 @@ from simulators.hardware import Hardware, Label, Network
 from simulators.mains import Mains
 from simulators.parts import NOBODY, Part
 from simulators.physics.supply import Gauge
-from simulators.places import Spot
+from simulators.places import Spot, metres
+from simulators.responders import Crews, Job
 from simulators.scenario import Act, Lasting, Scenario
 from simulators.scene import Scene
 from simulators.streams import Floats, Rows, Stream
 
+#: A crew finds a cause within this distance of where it was sent.
+VISITED_M = 600.0
 #: Devices of these kinds belong to these domains.
 PREFIXES = {
     "water_supply": "ws_", "drainage": "dr_", "gas": "gas_", "construction": "con_", "flood": "fl_", "fire": "fire_",
@@ -57,9 +61,9 @@ class FactTold:
 
 
 class World:
-    """One run of one scenario. Close it when done: it holds an EPANET project."""
+    """One run of one scenario on the city of the scene. Close it when done: it holds engines' projects."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, *, seed: int | None = None) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, city: City, *, seed: int | None = None) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.begun_us = scenario.start_us(scene.zone)
@@ -69,21 +73,30 @@ class World:
         self.heard: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self.devices = [device for device in scene.devices if self._wanted(device)]
         self._places = scene.places
+        self._plane = city.plane
         self._offset_us = tape.offset_us(scene.zone, self.begun_us)
         self._speakers = scene.speakers()
+        mine = {device.gateway for device in self.devices}
+        self._nodes = {name: node for name, node in scene.nodes().items() if name in mine}
         self._gateway_of = {device.id: device.gateway for device in self.devices}
         self._blame: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         roads = [device.spot for device in self.devices if device.role == "road"]
         detectors = [device.id for device in self.devices if device.kind == "fire_detector"]
-        self.parts: list[Part] = parts_.of(scene.places, roads, detectors, self.seed)
+        hours = scenario.lasts / 3600
+        self.parts: list[Part] = parts_.of(scene.places, city, hours, roads, detectors, self.seed)
         gauged = [
             (device, say) for device in self.devices for say in device.says if isinstance(say.source, Gauge)
         ]
-        self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us) if gauged else None
-        self.hardware = Hardware([device.id for device in self.devices], self.seed)
-        self.network = Network()
+        self.mains = None
+        if gauged:
+            network = city.networks["water_supply"]
+            self.mains = Mains(scene.places, gauged, scenario, self.seed, self._offset_us, network)
+        where = {device.id: (device.spot.zone, device.spot.area) for device in self.devices}
+        self.hardware = Hardware(where, self.seed)
+        self.network = Network(self._nodes)
+        self.crews = Crews(city) if scenario.crews else None
         self._fleets = [*self._stream_fleets(scene), *self._gauge_fleet(gauged)]
 
     def _wanted(self, device: Device) -> bool:
@@ -95,6 +108,11 @@ class World:
     def close(self) -> None:
         if self.mains is not None:
             self.mains.close()
+        self.roads.close()
+
+    @property
+    def roads(self) -> parts_.Roads:
+        return next(part for part in self.parts if isinstance(part, parts_.Roads))
 
     @property
     def ends_us(self) -> int:
@@ -112,6 +130,7 @@ class World:
         dt_s = (self.now_us - before) / SECOND_US
         for cause, action in enumerate(self.scenario.actions):
             self._turn(cause, action)
+        self._visits(before)
         for part in self.parts:
             part.step(self.now_us, dt_s)
         if self.mains is not None:
@@ -122,8 +141,9 @@ class World:
         self.said += len(samples)
         for sample in samples:
             self.heard[f"{sample.device}/{sample.channel}"].append((sample.time_us, sample.value))
-        wires = packs(self.hardware.apply(samples, self.now_us), self._gateway_of, self._speakers)
-        return self.network.carry(wires, dt_s)
+        heard = self.hardware.apply(samples, self.now_us)
+        wires = packs(heard, self._gateway_of, self._speakers, self._nodes)
+        return self.network.carry(wires, self.now_us, dt_s)
 
     def _turn(self, cause: int, action: Act) -> None:
         """Begin an action that is due, end one whose time is over."""
@@ -147,6 +167,9 @@ class World:
         if isinstance(action, acts.GatewayOut):
             self.network.begin(action)
             return Spot("", 0, 0)
+        if isinstance(action, acts.Chatter):
+            self._hurry(action.devices, action.period)
+            return Spot("", 0, 0)
         if isinstance(action, acts.Fact):
             return self._near(action.near)
         parts = self.parts if self.mains is None else [self.mains, *self.parts]
@@ -161,9 +184,49 @@ class World:
             self.hardware.end(cause, self.now_us)
         elif isinstance(action, acts.GatewayOut):
             self.network.end(action.gateway)
+        elif isinstance(action, acts.Chatter):
+            self._hurry(action.devices, 0.0)
         elif not isinstance(action, acts.Fact):
             for part in self.parts if self.mains is None else [self.mains, *self.parts]:
                 part.end(cause, self.now_us)
+
+    def send(self, incident: str, department: str, lon: float, lat: float) -> None:
+        """The product has said an incident: its department sends a crew, where the scenario has crews."""
+        if self.crews is not None:
+            self.crews.send(incident, department, lon, lat, self.now_us)
+
+    def _visits(self, before_us: int) -> None:
+        """Who arrives at a burst shuts its valves; who is done has ended the cause that lies nearest."""
+        if self.crews is None:
+            return
+        arrived, done = self.crews.due(before_us, self.now_us)
+        for job in arrived:
+            cause = self._standing_near(job)
+            if self.mains is not None and cause is not None:
+                self.mains.isolate(cause)
+        for job in done:
+            cause = self._standing_near(job)
+            if cause is not None:
+                self._ended.add(cause)
+                self.told[cause] = replace(self.told[cause], until_us=self.now_us)
+                self._end(self.scenario.actions[cause], cause)
+
+    def _standing_near(self, job: Job) -> int | None:
+        lon, lat = self._plane.to_lonlat(*job.to)
+        here = Spot("", float(lon), float(lat))
+        away = {
+            cause: metres(told.spot, here)
+            for cause, told in self.told.items()
+            if told.spot.asset
+            and cause not in self._ended
+            and isinstance(self.scenario.actions[cause], Lasting)
+        }
+        nearest = min(away, key=lambda cause: away[cause], default=None)
+        return nearest if nearest is not None and away[nearest] <= VISITED_M else None
+
+    def _hurry(self, devices: str, period_s: float) -> None:
+        for fleet in self._fleets:
+            fleet.hurry(devices, round(period_s * SECOND_US))
 
     def facts(self, before_us: int) -> list[FactTold]:
         """Reports and permits that the product hears of in this tick."""
@@ -202,7 +265,7 @@ class World:
 
     def _point(self, device: Device, say: Say) -> Point:
         slowest = max(say.period_us, round(self.scenario.period * SECOND_US))
-        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband)
+        return Point(device.id, say.channel, min(slowest, DAY_US), say.deadband, say.alarm_us)
 
     def _stream_fleets(self, scene: Scene) -> list[Fleet]:
         _, table = scene.streams()

@@ -23,7 +23,7 @@ from dispatch.cases import Case, CaseState, Source
 from dispatch.events_source import EventIncidents
 from dispatch.limits import Limit, LimitUnit
 from dispatch.readings_source import StoredReadings
-from dispatch.travel import Blocked, Place, Roads
+from dispatch.travel import Blocked, Obstacle, Place, Roads
 from dispatch.work import Work
 from gis.city import City, sample_city
 from iot import kinds, registry_store
@@ -99,7 +99,7 @@ class Flooded(Roads):
         self,
         origins: Sequence[Place],
         target: Place,
-        blocked: Sequence[Blocked] = (),
+        blocked: Sequence[Obstacle] = (),
     ) -> list[float | None]:
         return super().seconds(origins, target, [*blocked, *self._places])
 

@@ -76,13 +76,24 @@ def later_us() -> int:
 
 def publish(plan: Plan) -> Figures:
     """A fleet in a process of its own; what it saw."""
+    return go(ready(plan))
+
+
+def ready(plan: Plan) -> subprocess.Popen[str]:
+    """A fleet that has made its frames and waits."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.bench.load", json.dumps(asdict(plan))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
-    assert process.stdin is not None
     assert process.stdout is not None
     process.stdout.readline()
+    return process
+
+
+def go(process: subprocess.Popen[str]) -> Figures:
+    """Let a fleet send; what it saw."""
+    assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write("go\n")
     process.stdin.flush()
     found: Figures = json.loads(process.stdout.readline())
@@ -93,9 +104,9 @@ def publish(plan: Plan) -> Figures:
 def full_speed(found: Rig, plan: Plan, name: str) -> Figures:
     """Rate, processor time of the worker, and that nothing is missing."""
     found.settle()
-    plan = replace(plan, until_us=later_us())
+    fleet = ready(replace(plan, until_us=later_us()))
     before = found.cpu_s()
-    seen = publish(plan)
+    seen = go(fleet)
     lost = seen["readings"] - count(found.dsn)
     time.sleep(2)  # the engine finishes what it was given; that belongs to it
     cpu_s = found.cpu_s() - before

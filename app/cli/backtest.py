@@ -14,14 +14,14 @@ import click
 from app import backtest as tests
 from app import declared, place
 from app.pipes import world_of
+from app.town import ground_of
 from core import domains as reading
 from core.clock import DAY_US, SystemClock, to_us
 from core.db import Database
 from core.http import to_json
-from events.backtest import Load
 from events.citytime import CityTime
 from events.engine import Model, load_model
-from gis.city import sample_city
+from events.load import Load
 from iot import kinds, registry_store
 
 #: Without `--from`: the last week.
@@ -76,7 +76,8 @@ async def _run(
     await database.open()
     try:
         registry = await registry_store.load(database, found.catalogue)
-        world = await asyncio.to_thread(lambda: world_of(sample_city()))
+        make = ground_of(found.settings, database.dsn, SystemClock())
+        world = await asyncio.to_thread(lambda: world_of(make()))
         loads = {}
         for name, model in models.items():
             load, _ = await tests.run(

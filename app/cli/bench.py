@@ -19,7 +19,8 @@ BENCHES = {
     "dispatch": "app.bench.dispatch",
     "gis": "app.bench.gis",
     "sim": "app.bench.sim",
-    "events": "app.bench.events",
+    "engine": "app.bench.engine",
+    "wall": "app.bench.wall",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,21 @@ if TYPE_CHECKING:  # the scorer's libraries are loaded when something is scored
     "--table", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
     help="sf-fire: DataSF's fire department calls for service, as CSV.",
 )  # fmt: skip
+@click.option(
+    "--data", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+    help="nab: the benchmark's folder of data files.",
+)  # fmt: skip
+@click.option(
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+    help="nab: the benchmark's combined_windows.json.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write an HTML page here.")
 @click.pass_obj
 def score(config: Path, /, name: str, as_json: bool, report: Path | None, **asked: Any) -> None:  # noqa: ANN401 - click's options
     """Score NAME: a scenario, `all` of them, or a benchmark.
 
-    Benchmarks: storm-25, dust-40, battledim-replica, flood-csi, dispatch, sf-fire.
+    Benchmarks: storm-25, dust-40, battledim-replica, flood-csi, dispatch, sf-fire, nab.
     Virtual time; only sf-fire needs a database, and makes one of its own.
     """
     from app.score import benchmark
@@ -59,7 +68,7 @@ def score(config: Path, /, name: str, as_json: bool, report: Path | None, **aske
         return
     width = max(map(len, found))
     for key, value in found.items():
-        click.echo(f"{key:{width}}  {value:.4g}")
+        click.echo(f"{key:{width}}  {'–' if math.isnan(value) else f'{value:.4g}'}")
 
 
 def _write(folder: Path, bench: Bench) -> None:
@@ -70,8 +79,8 @@ def _write(folder: Path, bench: Bench) -> None:
     runs: list[Run] = bench.runs
     for run in runs:
         path = folder / f"{run.scenario.key}-{run.seed}.html"
-        path.write_text(pages.page(run, bench.city), encoding="utf-8")
-        path.with_suffix(".svg").write_text(pages.picture(run), encoding="utf-8")
+        path.write_text(pages.page(run, bench.city, bench.zone), encoding="utf-8")
+        path.with_suffix(".svg").write_text(pages.picture(run, bench.zone), encoding="utf-8")
         click.echo(f"report: {path}", err=True)
 
 

@@ -71,6 +71,15 @@ class Picture:
 PICTURES = (
     Picture("wall", "viewer", "/wall", "#wall[data-map=ready] .incident", (1920, 1080), 8.0),
     Picture("console", "operator", "/console", "#console[data-map=ready] .chart .line", (1920, 1080), 6.0),
+    Picture("rules", "leader", "/console/rules/ws.pressure.drop", "#console .editor textarea", (1920, 1080)),
+    Picture(
+        "explore",
+        "operator",
+        "/explore?p=ws-p-13/pressure&p=ws-p-14/pressure&map=water_supply.pressure",
+        "#explore-then[data-map=ready] input",
+        (1920, 1080),
+        4.0,
+    ),
     Picture("cockpit", "leader", "/cockpit", "#cockpit .incident", (1280, 800)),
     Picture("responder", "responder", "/responder", "#responder main button", (390, 844)),
 )
@@ -118,7 +127,7 @@ async def _take(
             for picture in wanted:
                 size = wall_size if picture.name == "wall" else picture.size
                 context = await _signed_in(opened, base, picture.user, passwords[picture.user], size)
-                address = f"{base}{picture.path}?lang={lang}"
+                address = f"{base}{picture.path}{'&' if '?' in picture.path else '?'}lang={lang}"
                 taken.append((picture.name, await _picture(context, address, picture, wait_s)))
                 await context.close()
             return taken

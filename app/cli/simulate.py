@@ -27,15 +27,16 @@ def simulate() -> None:
 def scenario(config: Path, name: str, seed: int | None, out: Path) -> None:
     """Write the wire tape (`frames.tape`) and the truth (`truth.jsonl`) of a scenario; one seed, the same bytes."""
     from gis.city import sample_city
-    from simulators import dialects, record
+    from simulators import record
     from simulators import scenario as scripts
     from simulators.sample import places_of
-    from simulators.scene import Scene
+    from simulators.scene import FORMATS, Scene
     from simulators.world import World
 
     settings = reading.load(config)
     script = scripts.find(name)
-    world = World(Scene(places_of(sample_city(1)), settings.zone, speaks=dialects.CODES), script, seed=seed)
+    city = sample_city(1)
+    world = World(Scene(places_of(city), settings.zone, speaks=FORMATS), script, city, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     with record.Recorder(out / "frames.tape") as tape:
         while world.now_us < world.ends_us:

@@ -36,6 +36,8 @@ def status(config: Path, as_json: bool) -> None:
     for name, role in found["roles"].items():
         click.echo(f"{name:8} {'up' if role['up'] else 'down':5} lag {role['lag_s'] or 0:.2f} s")
     click.echo("  ".join(f"{name} {count}" for name, count in found["counts"].items()))
+    for name, at in found["alarms"].items():
+        click.echo(f"ALARM {name} since {at}")
     click.echo(f"spool {found['spool_bytes']} B  timescale {'yes' if found['timescale'] else 'no'}")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from events.plume import Air, trace
 from simulators import dust40
 from simulators.dust40 import Day
 from simulators.physics import plume
@@ -64,6 +65,13 @@ def least_squares(day: Day) -> Floats:
 
 
 BASELINES: dict[str, Tracer] = {"nearest": nearest, "correlation": correlation, "nnls": least_squares}
+
+
+def product(day: Day) -> Floats:
+    """The product's own (`events.plume`): log-odds, bent so that none is below 0."""
+    air = Air(day.site_xy, day.monitor_xy, day.pm10, day.wind_from_deg, day.wind_ms, day.stability)
+    found: Floats = np.logaddexp(0.0, trace(air).log_odds)
+    return found
 
 
 def top3(day: Day, score: Floats) -> float:

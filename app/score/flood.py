@@ -7,7 +7,7 @@ minutes of all seeds. The methods see gauges (low points and underpasses, to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ def score(city: City, seeds: range, tell: Callable[[float], None] = lambda _shar
     and what lies lower than each gauge's water and is connected with it, on the very ground of the truth.
     """
     ground = ground_of(city)
-    gauges = ground.cells(_gauges(city, ground))
+    gauges = _gauges(city, ground)
     clean = play(city, ground, {})
     tallies = {name: Tally() for name in ("product", "gauges", "clean_model", "filled")}
     errors: list[float] = []
@@ -80,12 +80,12 @@ def score(city: City, seeds: range, tell: Callable[[float], None] = lambda _shar
     }
 
 
-def _gauges(city: City, ground: Ground) -> Floats:
-    """Where the sample city measures depth: its low points, and the deepest cell of each underpass."""
-    low = np.array([city.plane.xy(*asset.lonlat) for asset in city.of_kind("low_point")])
+def _gauges(city: City, ground: Ground) -> NDArray[np.intp]:
+    """The cells where the sample city measures depth: at its low points, and the deepest of each underpass."""
+    low = [ground.gauge(*city.plane.xy(*asset.lonlat)) for asset in city.of_kind("low_point")]
     bed = ground.bed_m.reshape(-1)
-    deep = [ground.centres[cells[int(np.argmin(bed[cells]))]] for cells in ground.underpasses.values()]
-    return np.concatenate([low, np.array(deep)])
+    deep = [int(cells[int(np.argmin(bed[cells]))]) for cells in ground.underpasses.values()]
+    return np.array([*low, *deep], np.intp)
 
 
 def clogged(city: City, ground: Ground, seed: int) -> dict[str, float]:
@@ -118,14 +118,15 @@ def play(city: City, ground: Ground, clogged_: dict[str, float]) -> list[Floats]
     return looks
 
 
-def spread(city: City, ground: Ground, gauges: NDArray[np.intp], seen: Sequence[float] | Floats) -> Mask:
-    """What the product draws: the ground connected with each gauge and below its water."""
+def spread(city: City, ground: Ground, gauges: NDArray[np.intp], seen: Floats) -> Mask:
+    """What the product draws around each gauge, streets and squares of it; it knows which of them are underpasses."""
     said = np.zeros(len(ground.centres), bool)
-    for cell, depth in zip(gauges.tolist(), list(seen), strict=True):
+    under = {int(cell): id_ for id_, cells in ground.underpasses.items() for cell in cells.tolist()}
+    for cell, depth in zip(gauges.tolist(), seen.tolist(), strict=True):
         if depth < WET_M:
             continue
         said[cell] = True
-        for zone in hazard.flood(city, *_lonlat(city, ground.centres[cell]), depth):
+        for zone in hazard.flood(city, *_lonlat(city, ground.centres[cell]), depth, under.get(cell, "")):
             if zone.cls <= WET_CLASS:
                 said |= ground.inside([shapely.transform(zone.geometry, city.plane.points)])
     return said & ground.land.reshape(-1)

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch import Batch
-from core.clock import HOUR_US
+from core.clock import HOUR_US, SECOND_US, ManualClock
 from core.domains import Domains
 from events.citytime import CityTime
 from events.correlate import Fact
 from events.engine import Engine, Row, load_model
 from events.offline import Offline, SaidIncident
 from events.place import NOWHERE, World
-from ingest.assemble import Assembler, Limits
+from ingest.assemble import DECODERS, Assembler, Limits
+from ingest.sparkplug import SparkplugHost
 from iot import kinds
 from iot.codecs.frame import Parcel, Refusal
 from iot.kinds import Catalogue, Channel
@@ -32,7 +33,9 @@ from iot.views import Hours
 from simulators.fleet import Wire
 
 #: How a frame's topic begins → its format.
-FORMATS = {"telemetry": "senml", "hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651"}
+FORMATS = {
+    "telemetry": "senml", "spBv1.0": "sparkplug", "hj212": "hj212", "gbt26875": "gbt26875", "sl651": "sl651",
+}  # fmt: skip
 
 
 class _NoReceipt:
@@ -64,10 +67,15 @@ class Product:
     ) -> None:
         catalogue = kinds.load(domains)
         self.registry = registry_of(rows, catalogue)
-        self.engine = Engine(load_model(domains, catalogue), self.registry, CityTime(zone), around)
+        model = load_model(domains, catalogue)
+        self._lead = {key: kind.decl.lead for key, kind in model.types.items()}
+        self.engine = Engine(model, self.registry, CityTime(zone), around)
         self.offline = Offline(self.engine, linger_s)
         self.counts = Counts()
-        self._assembler = Assembler(self.registry, Limits())
+        self._clock = ManualClock(0)
+        self._commands: list[tuple[str, bytes]] = []
+        host = SparkplugHost(self._clock, lambda topic, payload: self._commands.append((topic, payload)))
+        self._assembler = Assembler(self.registry, Limits(), {**DECODERS, "sparkplug": host})
 
     @property
     def alerts(self) -> dict[str, Row]:
@@ -76,6 +84,10 @@ class Product:
     @property
     def incidents(self) -> dict[str, SaidIncident]:
         return self.offline.incidents
+
+    def lead_of(self, incident_type: str) -> str:
+        """The department that leads in incidents of a type."""
+        return self._lead.get(incident_type, "")
 
     def alarms_asked(self) -> list[int]:
         return self.offline.alarms_asked()
@@ -99,8 +111,9 @@ class Product:
     def feed(self, wires: Iterable[Wire], now_us: int) -> None:
         """Frames that arrived at `now`, as one batch."""
         begun = cpu_s()
+        self._clock.advance((now_us - self._clock.now_us()) / SECOND_US)
         parcels = [
-            Parcel(wire.gateway, FORMATS[said], [wire.payload], now_us, _NoReceipt())
+            Parcel(wire.gateway, FORMATS[said], [wire.payload], now_us, _NoReceipt(), wire.topic)
             for wire in wires
             if (said := wire.topic.partition("/")[0]) in FORMATS
         ]
@@ -110,6 +123,11 @@ class Product:
             if len(assembled.batch):
                 self._take(assembled.batch, now_us)
         self.counts.cpu_s += cpu_s() - begun
+
+    def commands(self) -> list[tuple[str, bytes]]:
+        """What gateways were told since somebody asked, as (topic, payload)."""
+        told, self._commands = self._commands, []
+        return told
 
     def _take(self, batch: Batch, now_us: int) -> None:
         self.counts.batches += 1

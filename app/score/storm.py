@@ -116,10 +116,12 @@ def speakers(storm: Storm) -> dict[str, Speakers]:
     }  # fmt: skip
 
 
-def correlator(storm: Storm, types: Mapping[str, Kind]) -> Correlator:
+def correlator(
+    storm: Storm, types: Mapping[str, Kind], known: dict[str, Speakers] | None = None
+) -> Correlator:
     """The product's correlator in the storm's city."""
     world = World(Drains(storm), lambda _place, _time: storm.wind_to_rad)
-    return Correlator(types.values(), world, Background(speakers(storm)))
+    return Correlator(types.values(), world, Background(known or speakers(storm)))
 
 
 def correlate(storm: Storm, types: Mapping[str, Kind]) -> Night:

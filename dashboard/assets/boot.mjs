@@ -1,6 +1,6 @@
 // Dash draws the frame of a page; then the page's own module takes over. One look at a time, no library.
 
-const PAGES = { wall: "/assets/wall/main.mjs" };
+const PAGES = { wall: "/assets/wall/main.mjs", explore: "/assets/explore/main.mjs" };
 
 const found = () => Object.keys(PAGES).find((id) => document.getElementById(id));
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
 import psycopg
 
+from core.batch import Batch
 from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock
 from core.db import Database, connect
 from core.errors import Unavailable
@@ -45,6 +47,8 @@ STALE_FOR_US = DAY_US
 #: So long after a start a colour follows its value at once: nobody had been heard in the first moments.
 SETTLE_US = 2 * MINUTE_US
 NAMED_EXCLUDED = 50
+#: Readings that wait for a turn at most.
+WAITING_ROWS = 50_000
 
 
 class Rooms(Protocol):
@@ -71,6 +75,8 @@ class Clerk:
     collector: Collector = field(init=False)
     windows: Windows = field(default_factory=Windows)
     shown: dict[str, Reading] = field(default_factory=dict)
+    _waiting: list[Logged] = field(default_factory=list)
+    _waiting_rows: int = 0
     _held: dict[str, Held] = field(default_factory=dict)
     _words: Words = field(default_factory=Words)
     _learned_us: int = 0
@@ -105,11 +111,21 @@ class Clerk:
         self._cold = True
 
     def take(self, logged: Logged) -> None:
-        """A batch of readings, in order. Back-filled history is not what is now."""
-        points = self.registry.point(logged.batch.device, logged.batch.channel)
-        self.table.add(logged.batch, points)
-        if not logged.history:
-            self.windows.add(logged.batch, points, seen=logged.id <= self._warm_to)
+        """A batch of readings, in order. It waits for the next turn, or for more: large batches cost less a reading."""
+        self._waiting.append(logged)
+        self._waiting_rows += len(logged.batch)
+        if self._waiting_rows > WAITING_ROWS and not self._cold:
+            self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        """Put what waits into table and windows. Back-filled history is not what is now."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        for (history, seen), group in groupby(waiting, lambda each: (each.history, each.id <= self._warm_to)):
+            batch = Batch.concat(logged.batch for logged in group)
+            points = self.registry.point(batch.device, batch.channel)
+            self.table.add(batch, points)
+            if not history:
+                self.windows.add(batch, points, seen=seen)
 
     async def run(self, batches: BatchFeed) -> None:
         """Follow the log and compute, until cancelled. `batches` is what `start` gave."""
@@ -127,6 +143,7 @@ class Clerk:
         now_us = self.clock.now_us()
         if self._cold:
             await self._warm(now_us)
+        self._take_waiting()
         if now_us - self._learned_us > LEARN_EVERY_US:
             await self._learn(now_us)
         records, figures = await self.rooms.records(now_us), await self.rooms.figures(now_us)

@@ -27,6 +27,11 @@ HISTORY_US = 7 * DAY_US
 YOUNG_US = 10 * MINUTE_US
 READ_YOUNG_US = 8 * SECOND_US
 Item = Mapping[str, object]
+#: The row of a vital that was not computed yet.
+NEVER: Mapping[str, Any] = {
+    "value": None, "level": 0, "state": "no_data", "as_of": None, "n": 0, "total": 0, "confidence": 0.0,
+    "detail": {"parts": None, "place": None, "figures": {}},
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -51,7 +56,7 @@ class VitalSource:
             self._read_us = now_us
         async with self.database.transaction() as connection:
             found = {row["key"]: row for row in await store.rows(connection)}
-        return [self._item(vital, found[vital.key], now_us) for vital in self.vitals if vital.key in found]
+        return [self._item(vital, found.get(vital.key, NEVER), now_us) for vital in self.vitals]
 
     def _due(self, now_us: int) -> bool:
         """A new quarter; and in the first minutes often, while the worker still fills the history in."""

@@ -9,8 +9,18 @@ import numpy as np
 
 from events.citytime import CityTime
 from events.detectors import Detector, Ints
-from events.detectors.families import Compared, Drift, Sliding, Stuck, Surroundings, Threshold, Tumbling
+from events.detectors.families import (
+    Compared,
+    Drift,
+    Sliding,
+    Stuck,
+    Surroundings,
+    Threshold,
+    Totals,
+    Tumbling,
+)
 from events.detectors.memory import Memory
+from events.detectors.novelty import Novelty
 from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
 from events.guards import BACKGROUND, RAIN, Guards, Others, Switches, nothing_switched
 from events.rules import Part, RuleSet
@@ -34,14 +44,16 @@ def _nothing(_: Part) -> tuple[float, float, float]:
 
 
 def _sliding(part: Part) -> tuple[float, float, float]:
-    if part.detector == "sum":
-        return Sliding.SUM, 0.0, 0.0
+    return (Sliding.RISE if part.detector == "rise" else Sliding.FALL), 0.0, 0.0
+
+
+def _totals(part: Part) -> tuple[float, float, float]:
     if part.each is None:
-        return (Sliding.RISE if part.detector == "rise" else Sliding.FALL), 0.0, 0.0
+        return 0.0, 0.0, 0.0
     sign = 1.0 if part.each.upward else -1.0
     limit = threshold(part.each, {})
     assert limit is not None
-    return Sliding.COUNT, first_at(sign * limit, strict=part.each.strict), sign
+    return 0.0, first_at(sign * limit, strict=part.each.strict), sign
 
 
 _TUMBLING = {
@@ -57,10 +69,12 @@ def _tumbling(part: Part) -> tuple[float, float, float]:
 RECIPES = (
     Recipe(Threshold, lambda part: part.detector == "threshold" and not part.against, _nothing),
     Recipe(Compared, lambda part: part.detector == "threshold" and bool(part.against), _nothing),
-    Recipe(Sliding, lambda part: part.detector in ("rise", "fall", "count", "sum"), _sliding),
+    Recipe(Sliding, lambda part: part.detector in ("rise", "fall"), _sliding),
+    Recipe(Totals, lambda part: part.detector in ("count", "sum"), _totals),
     Recipe(Tumbling, lambda part: part.detector in _TUMBLING, _tumbling),
     Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
     Recipe(Drift, lambda part: part.detector == "drift", _nothing),
+    Recipe(Novelty, lambda part: part.detector == "novelty", _nothing),
 )
 
 

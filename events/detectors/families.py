@@ -16,24 +16,35 @@ from events.detectors.watches import Watches
 from events.guards import Guards, Others
 from events.usual import Usual
 
+#: Some rows of columns, or all, without a copy.
+Some = NDArray[np.intp] | slice
+ALL = slice(None)
 
-def rounds(points: Ints) -> Iterator[NDArray[np.intp]]:
+
+def rounds(points: Ints) -> Iterator[Some]:
     """Rows of a column sorted by point, such that no point comes twice in one round and time keeps its order."""
     n = len(points)
     if n == 0:
         return
-    begins = np.flatnonzero(np.concatenate(([True], points[1:] != points[:-1])))
-    if len(begins) == n:
-        yield np.arange(n)
+    begins = points[1:] != points[:-1]
+    if begins.all():
+        yield ALL
         return
-    lengths = np.diff(np.append(begins, n))
-    rank = np.arange(n) - np.repeat(begins, lengths)
+    starts = np.flatnonzero(np.concatenate(([True], begins)))
+    lengths = np.diff(np.append(starts, n))
+    rank = np.arange(n) - np.repeat(starts, lengths)
     order = np.argsort(rank, kind="stable")
     ends = np.cumsum(np.bincount(rank))
     start = 0
     for end in ends.tolist():
         yield order[start:end]
         start = end
+
+
+def dense(w: Ints) -> Ints | slice:
+    """The same ascending watches as a slice when none between them is left out: no copies of their columns."""
+    n = len(w)
+    return slice(int(w[0]), int(w[-1]) + 1) if n and w[-1] - w[0] == n - 1 else w
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +71,21 @@ class Family:
 
     def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
         """See `Detector.observe`."""
-        mine = np.flatnonzero(self.watches.count[points])
-        if not len(mine):
-            return NOTHING
-        if len(mine) < len(points):
-            points, time_us, value = points[mine], time_us[mine], value[mine]
+        watched = self.watches.count[points] > 0
+        if not watched.all():
+            if not watched.any():
+                return NOTHING
+            points, time_us, value = points[watched], time_us[watched], value[watched]
         return merged(list(self._rounds(points, time_us, value)))
 
     def _rounds(self, points: Ints, time_us: Times, value: Floats) -> Iterator[Findings]:
         for rows in rounds(points):
-            where, w = self.watches.spread(points[rows])
-            at = rows[where]
-            yield self._sample(w, time_us[at], value[at])
+            here, at_us, said = points[rows], time_us[rows], value[rows]
+            if (self.watches.count[here] == 1).all():
+                yield self._sample(self.watches.first[here], at_us, said)
+            else:
+                where, w = self.watches.spread(here)
+                yield self._sample(w, at_us[where], said[where])
 
     @abstractmethod
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
@@ -177,65 +191,98 @@ class Compared(Family):
 
 
 #: A sliding window is kept in this many buckets: what it covers is exact to one of them.
-BUCKETS = 8
+LOG_BUCKETS = 3
+BUCKETS = 1 << LOG_BUCKETS
 
 
 class Sliding(Family):
-    """Over a sliding window: how far the value rose above its lowest or fell below its highest, how often, how much.
+    """How far the value rose above its lowest or fell below its highest over a sliding window.
 
     With a latch the extreme that a rise or fall began from is kept while the condition stands, so that it ends
     when the value comes back and not when the window has moved on; after the latch the new level is the normal.
+    A fall is a rise of the value's negative. The extremes of this window of the clock and the one before cover the
+    sliding one: where not even they are far enough away, nothing can have begun, and no bucket is looked at.
     """
 
     name = "sliding"
     memory: Spec = {
-        "bucket": ("<i8", NEVER, ()),
+        "bucket": ("<i8", 0, ()),
         "low": ("<f8", np.inf, (BUCKETS,)),
-        "high": ("<f8", -np.inf, (BUCKETS,)),
-        "n": ("<i4", 0, (BUCKETS,)),
-        "sum": ("<f8", 0.0, (BUCKETS,)),
+        "lowest": ("<f8", np.inf, ()),
+        "lowest_before": ("<f8", np.inf, ()),
         "reference": ("<f8", 0.0, ()),
     }
-    RISE, FALL, COUNT, SUM = 0.0, 1.0, 2.0, 3.0
+    RISE, FALL = 1.0, -1.0
+
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
+        super().__init__(watches, around)
+        self._span_us = np.maximum(watches.window_us // BUCKETS, 1)
+        self._way = watches.extra[:, 0].copy()
+        #: What counts upwards can be passed over below this change.
+        self._least = np.where(watches.sign > 0, watches.on, -np.inf)
 
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
-        watches, state = self.watches, self.columns
-        span = np.maximum(watches.window_us[w] // BUCKETS, 1)
-        bucket = time_us // span
-        self._slide(w, bucket)
-        slot = (bucket % BUCKETS).astype(np.intp)
-        mode = watches.extra[w, 0]
-        counted = np.where(watches.extra[w, 2] > 0, value, -value) >= watches.extra[w, 1]
-        low, high, n = state["low"], state["high"], state["n"]
-        low[w, slot] = np.minimum(low[w, slot], value)
-        high[w, slot] = np.maximum(high[w, slot], value)
-        n[w, slot] += counted
-        state["sum"][w, slot] += value
-        latched = (state["phase"][w] != Phase.IDLE) & (time_us - state["onset"][w] <= watches.latch_us[w])
-        extreme = np.where(mode == self.RISE, low[w].min(axis=1), high[w].max(axis=1))
-        reference = np.where(latched, state["reference"][w], extreme)
-        state["reference"][w] = reference
-        change = np.where(mode == self.RISE, value - reference, reference - value)
-        signal = np.select(
-            [mode == self.COUNT, mode == self.SUM], [n[w].sum(axis=1), state["sum"][w].sum(axis=1)], change
+        state, rows = self.columns, dense(w)
+        bucket = time_us // self._span_us[rows]
+        value = value * self._way[rows]
+        lowest = self._keep(w, rows, bucket, value)
+        maybe = (value - lowest >= self._least[rows]) | (state["phase"][rows] != Phase.IDLE)
+        if not maybe.any():
+            return NOTHING
+        w, time_us, value = w[maybe], time_us[maybe], value[maybe]
+        latched = (state["phase"][w] != Phase.IDLE) & (
+            time_us - state["onset"][w] <= self.watches.latch_us[w]
         )
-        return self.hold.step(w, time_us, signal.astype(np.float64))
+        reference = np.where(latched, state["reference"][w], state["low"][w].min(axis=1))
+        state["reference"][w] = reference
+        return self.hold.step(w, time_us, value - reference)
 
-    def _slide(self, w: Ints, bucket: Times) -> None:
-        """Empty the buckets that left the window since each watch's last reading."""
+    def _keep(self, w: Ints, rows: Ints | slice, bucket: Times, value: Floats) -> Floats:
+        """Note values in their buckets, and empty those that left the window; no higher than the lowest of it."""
         state = self.columns
-        behind = bucket - np.where(state["bucket"][w] == NEVER, bucket - BUCKETS, state["bucket"][w])
-        for step in range(1, BUCKETS + 1):
-            stale = behind >= step
-            if not stale.any():
+        before = state["bucket"][rows]
+        ahead = bucket - before
+        low, first = state["low"].reshape(-1), w.astype(np.int64) << LOG_BUCKETS
+        for step in range(1, BUCKETS):
+            passed = ahead > step
+            if not passed.any():
                 break
-            slot = ((bucket[stale] - step + 1) % BUCKETS).astype(np.intp)
-            which = w[stale]
-            state["low"][which, slot] = np.inf
-            state["high"][which, slot] = -np.inf
-            state["n"][which, slot] = 0
-            state["sum"][which, slot] = 0.0
+            low[first[passed] + ((bucket[passed] - step) & (BUCKETS - 1))] = np.inf
+        slot = first + (bucket & (BUCKETS - 1))
+        again = ahead == 0
+        low[slot] = np.where(again, np.minimum(low[slot], value), value) if again.any() else value
+        lowest, lowest_before = state["lowest"][rows], state["lowest_before"][rows]
+        turns = (bucket >> LOG_BUCKETS) - (before >> LOG_BUCKETS)
+        if turns.any():
+            lowest_before = np.where(turns == 0, lowest_before, np.where(turns == 1, lowest, np.inf))
+            lowest = np.where(turns == 0, lowest, np.inf)
+            state["lowest_before"][rows] = lowest_before
+        lowest = np.minimum(lowest, value)
+        state["lowest"][rows], state["bucket"][rows] = lowest, bucket
+        covered: Floats = np.minimum(lowest, lowest_before)
+        return covered
+
+
+class Totals(Family):
+    """How much, or how often something, over a sliding window."""
+
+    name = "totals"
+    memory: Spec = {"bucket": ("<i8", 0, ()), "sum": ("<f8", 0.0, (BUCKETS,))}
+
+    def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
+        state, sum_ = self.columns, self.columns["sum"]
+        limit, sign = self.watches.extra[w, 1], self.watches.extra[w, 2]
+        amount = np.where(sign == 0, value, np.where(sign > 0, value, -value) >= limit)
+        bucket = time_us // np.maximum(self.watches.window_us[w] // BUCKETS, 1)
+        ahead = bucket - state["bucket"][w]
+        for step in range(BUCKETS):
+            passed = ahead > step
+            if not passed.any():
+                break
+            sum_[w[passed], (bucket[passed] - step) % BUCKETS] = 0.0
         state["bucket"][w] = bucket
+        sum_[w, bucket % BUCKETS] += amount
+        return self.hold.step(w, time_us, sum_[w].sum(axis=1))
 
 
 class Tumbling(Family):
@@ -248,43 +295,58 @@ class Tumbling(Family):
     name = "tumbling"
     memory: Spec = {
         "window": ("<i8", NEVER, ()),
-        "sum": ("<f8", 0.0, ()),
-        "top": ("<f8", -np.inf, ()),
-        "bottom": ("<f8", np.inf, ()),
+        "amount": ("<f8", 0.0, ()),
         "samples": ("<i4", 0, ()),
         "at": ("<i8", NEVER, ()),
     }
     MEAN, LEQ, HIGHEST, TOTAL, LOWEST = 0.0, 1.0, 2.0, 3.0, 4.0
 
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
+        super().__init__(watches, around)
+        mode = watches.extra[:, 0]
+        self._is_leq, self._is_lowest = mode == self.LEQ, mode == self.LOWEST
+        self._is_extreme = self._is_lowest | (mode == self.HIGHEST)
+        self._plain = not (self._is_leq | self._is_extreme).any()
+
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
-        watches, state = self.watches, self.columns
-        window = time_us // watches.window_us[w]
-        closed = (state["window"][w] != window) & (state["window"][w] != NEVER)
-        found = self._close(w[closed]) if closed.any() else NOTHING
-        new = state["window"][w] != window
-        mode = watches.extra[w, 0]
-        with np.errstate(over="ignore"):  # energies are only kept where they are meant
-            amount = np.where(mode == self.LEQ, 10.0 ** (np.minimum(value, 300.0) / 10.0), value)
-        state["sum"][w] = np.where(new, 0.0, state["sum"][w]) + amount
-        state["top"][w] = np.maximum(np.where(new, -np.inf, state["top"][w]), value)
-        state["bottom"][w] = np.minimum(np.where(new, np.inf, state["bottom"][w]), value)
-        state["samples"][w] = np.where(new, 0, state["samples"][w]) + 1
-        state["window"][w] = window
-        state["at"][w] = time_us
+        state, rows = self.columns, dense(w)
+        window = time_us // self.watches.window_us[rows]
+        new = state["window"][rows] != window
+        found = NOTHING
+        if new.any():
+            begun = w[new]
+            closed = begun[state["window"][begun] != NEVER]
+            found = self._close(closed) if len(closed) else NOTHING
+            state["window"][begun] = window[new]
+            state["amount"][begun] = np.where(self._is_extreme[begun], -np.inf, 0.0)
+            state["samples"][begun] = 0
+        state["amount"][rows] = self._with(rows, state["amount"][rows], value)
+        state["samples"][rows] += 1
+        state["at"][rows] = time_us
         return found
+
+    def _with(self, rows: Ints | slice, amount: Floats, value: Floats) -> Floats:
+        """What a window has come to with another value: energies and sums, or the highest (of the negative) so far."""
+        if self._plain:
+            return amount + value
+        with np.errstate(over="ignore"):  # energies are only kept where they are meant
+            value = np.where(self._is_leq[rows], 10.0 ** (np.minimum(value, 300.0) / 10.0), value)
+        value = np.where(self._is_lowest[rows], -value, value)
+        extreme, total = np.maximum(amount, value), amount + value
+        return np.where(self._is_extreme[rows], extreme, total).astype(np.float64, copy=False)
 
     def _close(self, w: Ints) -> Findings:
         watches, state = self.watches, self.columns
         expected = watches.window_us[w] / np.maximum(watches.period_us[w], 1)
         enough = state["samples"][w] >= np.maximum(watches.extra[w, 1] * expected, 1.0) - 1e-9
         w = w[enough]
-        mode, n = watches.extra[w, 0], state["samples"][w]
-        mean = state["sum"][w] / n
+        mode, amount = watches.extra[w, 0], state["amount"][w]
+        mean = amount / state["samples"][w]
         with np.errstate(divide="ignore", invalid="ignore"):
             leq = 10.0 * np.log10(mean)
         signal = np.select(
-            [mode == self.LEQ, mode == self.HIGHEST, mode == self.TOTAL, mode == self.LOWEST],
-            [leq, state["top"][w], state["sum"][w], state["bottom"][w]],
+            [mode == self.LEQ, mode == self.LOWEST, (mode == self.HIGHEST) | (mode == self.TOTAL)],
+            [leq, -amount, amount],
             mean,
         )
         time_us, begun = state["at"][w], state["window"][w] * watches.window_us[w]
@@ -310,21 +372,23 @@ class Stuck(Family):
     SURPRISE = np.log(4000.0)
 
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
-        state = self.columns
-        known = ~np.isnan(state["previous"][w])
-        same = value == state["previous"][w]
-        run = np.where(same, state["run"][w] + 1, 1)
+        state, rows = self.columns, dense(w)
+        previous = state["previous"][rows]
+        same = value == previous
+        run = np.where(same, state["run"][rows] + 1, 1)
         # what is learned stands still during a long run, or a stuck sensor would teach that it is one
-        learns = known & (run <= self.watches.on[w])
-        share = state["changes"][w]
-        share = np.where(learns, share + self.LEARN * (~same - share), share)
-        state["changes"][w] = share
-        state["began"][w] = np.where(same, state["began"][w], time_us)
-        state["previous"][w] = value
-        state["run"][w] = run
-        surprise = -np.log1p(-np.minimum(share, 1 - 1e-9)) * run
+        learns = (run <= self.watches.on[rows]) & ~np.isnan(previous)
+        share = state["changes"][rows]
+        state["changes"][rows] = share + learns * (self.LEARN * (~same - share))
+        state["previous"][rows], state["run"][rows] = value, run
+        state["began"][rows] = np.where(same, state["began"][rows], time_us) if same.any() else time_us
+        awake = same | (state["phase"][rows] != Phase.IDLE)
+        if not awake.any():
+            return NOTHING
+        w, run = w[awake], run[awake]
+        surprise = -np.log1p(-np.minimum(state["changes"][w], 1 - 1e-9)) * run
         signal = np.where(surprise >= self.SURPRISE, run, 1).astype(np.float64)
-        return self.hold.step(w, time_us, signal, state["began"][w])
+        return self.hold.step(w, time_us[awake], signal, state["began"][w])
 
 
 class Drift(Family):

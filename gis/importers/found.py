@@ -47,13 +47,16 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All of a file. `crs` is what it states itself ("" when nothing). `mixed`: points, lines and surfaces belong."""
+    """All of a file. `crs` and `licence` are what it states itself ("" when nothing). `mixed`: points, lines and
+    surfaces belong.
+    """
 
     format: str
     features: list[Feature]
     refused: list[Refusal] = field(default_factory=list)
     crs: str = ""
     mixed: bool = False
+    licence: str = ""
 
 
 #: Called with (done, total) while reading; total is 0 while it is not known.

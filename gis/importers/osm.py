@@ -62,7 +62,7 @@ def read(path: Path, plan: Plan, progress: Progress) -> Reading:
             progress(len(features), 0)
     except pyogrio.errors.DataSourceError as wrong:
         raise FileRefused("import.unreadable", file=path.name, reason=str(wrong)) from wrong
-    return Reading("OpenStreetMap", features, refused, "EPSG:4326", mixed=True)
+    return Reading("OpenStreetMap", features, refused, "EPSG:4326", mixed=True, licence=LICENCE)
 
 
 def _tags(row: Mapping[str, Any]) -> dict[str, str]:

@@ -42,17 +42,19 @@ MOST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Assets ready to be stored (WGS 84), what was refused and why, and the reference system they came in."""
+    """Assets ready to be stored (WGS 84), what was refused and why, the reference system and licence they came in."""
 
     assets: list[Asset]
     refused: list[Refusal]
     crs: str
     format: str
     counts: Mapping[str, int] = field(default_factory=dict)
+    licence: str = ""
 
 
 def prepare(reading: Reading, plan: Plan, file: str) -> Prepared:
     """Check and convert a reading. Raises `FileRefused` where the file as a whole cannot be right."""
+    plan = replace(plan, source=plan.source or file, licence=plan.licence or reading.licence)
     system = _system(reading, plan, file)
     features, refused = _with_shape(reading.features, plan)
     refused = [*reading.refused, *refused]
@@ -63,7 +65,7 @@ def prepare(reading: Reading, plan: Plan, file: str) -> Prepared:
     features = _named(features, plan, refused)
     assets = _assets(features, plan, refused)
     counts = Counter(asset.kind for asset in assets)
-    return Prepared(assets, refused, system.name, reading.format, dict(counts))
+    return Prepared(assets, refused, system.name, reading.format, dict(counts), plan.licence)
 
 
 def _system(reading: Reading, plan: Plan, file: str) -> Crs:

@@ -130,7 +130,7 @@ def _append_records(
         if bases.bt:
             times = [bases.bt + t for t in times] if any(times) else [bases.bt] * len(times)
         if bases.bu:
-            units = [unit or bases.bu for unit in units]
+            units = [unit or bases.bu for unit in units] if any(units) else [bases.bu] * len(units)
     if max(times) >= SANE_S:
         return False
     if min(times) < RELATIVE_BELOW_S:

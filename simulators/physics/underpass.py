@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+#: Each of the pumps of an underpass of the whole city (ours).
+PUMP_M3S = 0.15
+
 
 @dataclass(slots=True)
 class Underpass:
@@ -60,3 +63,8 @@ class Underpass:
         share = self.in_sump_m3 / self.sump_m3
         wanted = self.pumps if share > 0.75 else max(self.running, 1) if share > 0.5 else self.running
         self.running = 0 if share < 0.1 else min(wanted, self.available)
+
+
+def sump(pumps: int) -> Underpass:
+    """Only a sump and its pumps: what reaches it, and the road above, are somebody else's."""
+    return Underpass(catchment_m2=0.0, pumps=pumps, pump_m3s=PUMP_M3S)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app import auth_api
 from app.auth import QUERIES, TRIES, Auth, TooManyTries, secret_hash
+from core import text
 from core.clock import ManualClock
 from core.db import Database
 from core.errors import NotSignedIn, Unavailable
+from core.text import Texts
 from iot import registry_store
 
 
@@ -108,3 +115,32 @@ async def test_a_gateway_that_was_known_signs_in_while_the_database_is_away(
     assert await auth.gateway_of("gw", "wrong") is None
     with pytest.raises(Unavailable):
         await auth.gateway_of("another", "right")
+
+
+async def test_a_wall_that_only_looks_stays_signed_in_and_only_where_its_link_was_opened(
+    auth: Auth, clock: ManualClock, shipped_texts: Texts
+) -> None:
+    await auth.put_user("hall", "hall", "right horse", ["viewer"])
+    app = FastAPI()
+    app.include_router(auth_api.router(auth, shipped_texts))
+    cookies = {}
+    for user, target in (("hall", "/wall?profile=hall"), ("lin", "/wall"), ("hall", "/cockpit")):
+        link = await auth.open_session(user, "link", target=target)
+        transport = httpx.ASGITransport(app, client=("10.0.0.7", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as http:
+            answer = await http.get(f"/once/{link}")
+        assert answer.headers["location"] == target
+        cookies[user, target] = answer.cookies["cityops_session"]
+    clock.advance(30 * 86_400)
+    here, there = "10.0.0.7", "10.0.0.8"
+    wall, operator, cockpit = cookies.values()
+    assert await auth.actor_of(wall, here) is not None
+    assert await auth.actor_of(wall, there) is None
+    assert await auth.actor_of(operator, here) is None
+    assert await auth.actor_of(cockpit, here) is None
+
+
+@pytest.fixture(scope="module")
+def shipped_texts() -> Texts:
+    root = Path(auth_api.__file__).parents[1]
+    return text.load([root / "core", root / "app"])

@@ -15,7 +15,8 @@ from core.errors import Unavailable
 from core.metrics import Metrics
 from core.settings import Settings
 from core.yamlfile import Mistakes
-from ingest.intake import Intake
+from ingest.tap import TappedIntake
+from tests.iot import sample
 
 
 def read(folder: Path, text: str) -> Settings:
@@ -55,10 +56,13 @@ async def test_a_fault_of_our_own_is_not_hidden() -> None:
 
 def test_only_the_doors_that_are_declared_are_there(tmp_path: Path) -> None:
     found = read(tmp_path, "tcp: {hj212: 18212}\nmqtt: {mode: external, shared: crew, messages_per_s: 50}")
-    doors = Doors(found, Intake(), SystemClock(), Metrics(), known)
+    doors = Doors(found, TappedIntake(), SystemClock(), Metrics(), known, sample.registry)
     assert (doors.endpoint, list(doors.servers)) == (None, ["hj212"])
     assert broker_settings(found.mqtt).shared == "crew"
     assert limits_of_gateways(found.mqtt).messages_s == 50
+    assert doors.alarms() == {}
+    doors.session_lost(0)
+    assert doors.alarms() == {"broker_session_lost": "1970-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(

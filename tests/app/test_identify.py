@@ -58,3 +58,34 @@ async def test_a_ticket_is_worth_nothing_for_plain_requests_or_after_its_time(
     assert (await asked_by(auth, "http", f"ticket={ticket}")).roles == frozenset()
     clock.advance(31)
     assert (await asked_by(auth, "websocket", f"ticket={ticket}")).roles == frozenset()
+
+
+async def test_a_browser_without_the_right_is_led_to_the_sign_in_that_says_so(auth: Auth) -> None:
+    """A page that a signed-in person may not open is no dead end; a program gets a plain 403."""
+    token = await auth.open_session("lin", "bearer")
+
+    async def answer(accept: str) -> tuple[int, str]:
+        sent: list[Message] = []
+
+        async def app(_: Scope, __: Receive, ___: Send) -> None:
+            raise AssertionError("nobody may get here")
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"accept", accept.encode())]
+        scope = {
+            "type": "http",
+            "path": "/department",
+            "headers": headers,
+            "query_string": b"",
+            "method": "GET",
+        }
+        await Identify(app, auth, *policy.load())(scope, receive, send)
+        return sent[0]["status"], dict(sent[0]["headers"]).get(b"location", b"").decode()
+
+    assert await answer("text/html") == (303, "/login?next=/department&refused=1")
+    assert await answer("application/json") == (403, "")

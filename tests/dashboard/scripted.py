@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import uvicorn
@@ -25,6 +26,8 @@ from core.clock import MINUTE_US, SECOND_US, rfc3339
 from core.db import Database
 from core.http import install_errors
 from dashboard import api, dash_app, pages, theme, wall
+from dashboard.explore import api as explore_api
+from dashboard.explore.source import Explorer
 from dashboard.screens import Screens
 from dashboard.stream import ACTIONS, Item
 from gis import api as map_api
@@ -39,7 +42,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NOON_US = 1_795_246_928 * SECOND_US
 Mood = Literal["calm", "alarm", "worst", "empty", "stale", "no_data"]
 EVERYBODY = frozenset({"viewer"})
-OPENED = {"screen.wall", "screen.open", "screen.responder", "map.read", "vital.read"}
+OPENED = {
+    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit")),
+    "map.read",
+    "vital.read",
+    "reading.read",
+}
 POLICY = Policy(dict.fromkeys([*ACTIONS.values(), *OPENED], EVERYBODY), {})
 WEST, SOUTH, EAST, NORTH = 121.4813, 31.2269, 121.5197, 31.2504
 
@@ -331,7 +339,7 @@ def screens(
 
 
 def words() -> text.Texts:
-    homes = [ROOT / room for room in ("core", "iot", "events", "dispatch", "dashboard", "app")]
+    homes = [ROOT / room for room in ("core", "iot", "ingest", "events", "dispatch", "dashboard", "app")]
     return text.load([*homes, *sorted((ROOT / "domains").glob("*"))])
 
 
@@ -355,6 +363,14 @@ class SignedIn:
         await self.app(scope, receive, with_headers)
 
 
+def explorer(found: Screens) -> Explorer:
+    """What the analysis page asks, of the same city."""
+    return Explorer(
+        found.database, found.clock, found.policy, found.texts, ZoneInfo("Asia/Shanghai"),
+        both(["江州市", "Jiangzhou"]), lambda: found.registry,
+    )  # fmt: skip
+
+
 def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     """The pages of a scripted city; with a folder for tiles also its base map."""
     policy: dict[str, str] = {}
@@ -363,12 +379,18 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     install_errors(app, found.texts)
     app.state.policy = POLICY
     app.include_router(api.router(found), prefix="/api/v1")
+    app.include_router(explore_api.router(explorer(found), found.setup), prefix="/api/v1")
     app.include_router(pages.router(found.texts))
+
+    @app.get("/api/v1/auth/me")
+    async def me() -> dict[str, str]:
+        return {"id": "viewer", "name": "viewer"}
+
     if tiles is not None:
         themes = {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         app.include_router(map_api.router(CityMap(sample_city, tiles), themes), prefix="/api/v1")
     api.mount_files(app, colours)
-    dash = dash_app.build(app, found.texts, "zh", "CityOps")
+    dash = dash_app.build(app, explorer(found), "zh", "CityOps")
     app.add_middleware(SignedIn, actor=Actor("viewer", "viewer", EVERYBODY), headers=policy)
 
     async def ready() -> None:

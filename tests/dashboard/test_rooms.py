@@ -9,7 +9,7 @@ import shapely
 
 from core.access import Policy
 from core.changes import Bell
-from core.clock import MINUTE_US, SECOND_US
+from core.clock import DAY_US, MINUTE_US, SECOND_US, to_datetime
 from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today, overlay
 from dashboard.screens import Screens
 from dashboard.stream import EVERYTHING
@@ -77,6 +77,36 @@ async def test_alerts_and_incidents_become_records_with_age_level_and_standing(c
         "what is simulated is no city's indicator"
     )
     assert (await Today(city.views, city.clock, ZONE).now(city.clock.now_us()))["incidents_today"] == 1
+
+
+RUN = b"""
+INSERT INTO plan_runs (id, number, plan, state, response, provenance, started_by, started_at, changed_at)
+VALUES ('r1', 'R1', 'burst', 'running', 'IV', 'drill', 'u', %(now)s, %(now)s),
+       ('r2', 'R2', 'underpass_flood', 'running', 'II', 'drill', 'u', %(now)s, %(now)s),
+       ('r3', 'R3', 'underpass_flood', 'ended', 'I', 'drill', 'u', %(now)s, %(now)s)
+"""
+PAPER = """
+INSERT INTO papers
+    (id, number, kind, state, title, issuer, level, provenance, by, until_at, created_at, changed_at)
+VALUES ('w', 'W1', 'warning', 'in_force', '{"zh": "暴雨橙色"}', '市气象台', 2, 'real', 'u', %(later)s, %(now)s, %(now)s)
+""".encode()
+DUTY = """
+INSERT INTO roster (role, person, name, rank, from_at, until_at)
+VALUES ('shift_leader', 'u1', '林静', 1, %(now)s, %(later)s), ('commander', 'u2', '周明远', 1, %(now)s, %(later)s)
+""".encode()
+
+
+async def test_the_top_says_our_response_the_authority_s_warning_and_who_leads(city: City) -> None:  # noqa: F811
+    now = to_datetime(city.clock.now_us())
+    for query in RUN, PAPER, DUTY:
+        await city.database.execute(query, now=now, later=to_datetime(city.clock.now_us() + DAY_US))
+    told: Any = await Today(city.views, city.clock, ZONE).now(city.clock.now_us())
+    assert told["response"]["level"] == 2
+    assert told["response"]["name"]["key"] == "plan.underpass_flood.name"
+    assert told["response"]["commander"]["zh"] == "周明远"
+    (warning,) = told["warnings"]
+    assert (warning["level"], warning["issuer"]) == (2, "市气象台")
+    assert told["shift"]["zh"] == "林静"
 
 
 async def test_an_alert_that_ended_is_gone_for_the_screens(city: City) -> None:  # noqa: F811

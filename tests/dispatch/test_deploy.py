@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
+import shapely
 
+from dispatch.travel import Blocked, Impassable, Obstacle
+from dispatch.work import Work
+from gis import hazard_store
+from gis.hazard import Hazard, Zone
 from tests.dispatch.test_chain import do
 from tests.dispatch.world import World, as_, crew_row, other
 
@@ -137,3 +143,27 @@ async def test_a_free_crew_is_advised_to_wait_where_cases_are_expected(
     ).json()
     assert there["covered"] > 0.7
     assert there["advice"] is None
+
+
+async def test_the_surface_on_the_map_blocks_the_roads_and_the_plan_only_where_nobody_drew_one(
+    city: World,
+) -> None:
+    flood = replace(other(1), type="underpass_flood", plan="underpass_flood")
+    await city.news(flood)
+    await city.tick()
+
+    async def blocked() -> list[Obstacle]:
+        async with city.database.transaction() as connection:
+            return await city.actions.blocked(Work(connection, city.clock.now_us()))
+
+    assert await blocked() == [Blocked(flood.lon, flood.lat, 60.0)]
+    deep = Zone(1, shapely.Point(flood.lon, flood.lat).buffer(1e-3), {"roads": ["R-1", "R-2"]})
+    async with city.database.transaction() as connection:
+        now_us = city.clock.now_us()
+        drawn = Hazard("H-1", "flood", (deep,), now_us, incident=flood.id)
+        await hazard_store.put(connection, drawn, now_us)
+    assert await blocked() == [Impassable(frozenset({"R-1", "R-2"}))]
+    city.clock.advance(1.0)
+    async with city.database.transaction() as connection:
+        await hazard_store.end(connection, "H-1", city.clock.now_us(), city.clock.now_us())
+    assert await blocked() == [Blocked(flood.lon, flood.lat, 60.0)]

@@ -24,7 +24,7 @@ from dispatch.outbox_feed import Outbox
 from dispatch.paper_actions import NewPaper
 from dispatch.papers import PaperKind
 from dispatch.run_actions import PlanRuns
-from dispatch.travel import Blocked, Place, StraightLine
+from dispatch.travel import Obstacle, Place, StraightLine
 from dispatch.work import Work
 from tests.dispatch.test_chain import NEAR, only_case, sent
 from tests.dispatch.world import BURST, CHIEF, LEADER, World, crew_actor, crew_row, other
@@ -100,7 +100,7 @@ class Killed(BaseException):
 
 class Dying(StraightLine):
     def seconds(
-        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Obstacle] = ()
     ) -> list[float | None]:
         raise Killed
 
@@ -332,7 +332,7 @@ class Poison(StraightLine):
     """Cannot reckon the way to one place."""
 
     def seconds(
-        self, origins: Sequence[Place], target: Place, blocked: Sequence[Blocked] = ()
+        self, origins: Sequence[Place], target: Place, blocked: Sequence[Obstacle] = ()
     ) -> list[float | None]:
         if self.network and target[0] == 121.5:
             raise ZeroDivisionError

@@ -14,7 +14,7 @@ from dispatch import assign, cover, recommend
 from dispatch.cover import Coverage
 from dispatch.crews import Crew
 from dispatch.recommend import Need, Way
-from dispatch.travel import Blocked, Roads, StraightLine
+from dispatch.travel import Blocked, Impassable, Roads, StraightLine
 from gis.city import City, sample_city
 from gis.routing import XY
 from simulators.sample import places_of
@@ -213,6 +213,10 @@ def test_a_flood_on_the_way_makes_crews_drive_around_it(town: City) -> None:
         assert after is None or after >= before - 1e-6
     assert dry[2] is not None
     assert wet[2] is None or wet[2] > dry[2] + 0.1
+    closed = Impassable(frozenset({*route.edges[2:-2], "a road that is no more"}))
+    around = roads.seconds(origins[2:], target, [closed])
+    assert around[0] is not None
+    assert around[0] > dry[2]
     assert roads.seconds([], target) == []
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
+from app.bench.kills import append
 from core import db, text
 from core.batch import Batch
-from core.clock import SECOND_US, ManualClock, to_datetime
-from core.db import Database, Lock
+from core.clock import SECOND_US, ManualClock
+from core.db import Database
 from core.domains import Domains
 from core.metrics import Metrics
 from core.text import Texts
@@ -23,7 +23,6 @@ from events.feed import Around, EngineFeed, Timing, _Life
 from events.views import EventViews, Filters
 from iot import kinds, log, registry_store
 from iot.kinds import Catalogue
-from iot.readings import QUERIES, Logged
 from iot.registry import Registry
 from iot.registry_store import DeviceRow
 from tests.conftest import ROOMS, ROOT
@@ -111,21 +110,6 @@ class City:
 
     async def incidents(self) -> list[dict[str, object]]:
         return await self.views.incidents(Filters(), 1000)
-
-
-async def append(
-    connection: AsyncConnection[TupleRow], batch: Batch, now_us: int, *, history: bool = False
-) -> Logged:
-    """Put a batch into the log as an ingest transaction does."""
-    values = {
-        "run": "test", "instance": "test", "lane": "test", "mark": 0,
-        "stored": len(batch), "duplicates": 0, "conflicts": 0, "refused": Jsonb({}),
-        "lock": int(Lock.BATCH_LOG), "at": to_datetime(now_us), "history": history, "payload": batch.to_bytes(),
-    }  # fmt: skip
-    async with connection.transaction():
-        row = await (await connection.execute(QUERIES["keep_batch"], values)).fetchone()
-    assert row is not None
-    return Logged(int(row[0]), batch, history, int(row[1]))
 
 
 @pytest.fixture(scope="session")

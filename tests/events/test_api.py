@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -10,10 +12,12 @@ from fastapi import FastAPI, Request, Response
 
 from app import policy
 from core.actor import Actor
+from core.clock import SECOND_US, rfc3339
 from core.http import install_errors
 from events import api
 from tests.events.conftest import City
 from tests.events.test_engine import burst
+from tests.events.world import NOON_US
 
 ACTORS = {
     "operator": Actor("u1", "值班员", frozenset({"duty_operator"})),
@@ -51,6 +55,63 @@ async def test_incidents_are_listed_with_names_and_sentences_in_both_languages(
     assert incident["said"]["en"]["what"] == "Suspected: Water main burst"
     assert incident["opened_at"].endswith("Z")
     assert "acknowledge" in incident["allowed"]
+
+
+async def test_what_was_known_at_a_moment_is_shown_as_it_was_known(
+    http: httpx.AsyncClient, city: City
+) -> None:
+    (now,) = (await http.get("/incidents")).json()["items"]
+    whole = (await http.get(f"/incidents/{now['id']}")).json()
+    city.clock.advance(60)
+    then = {"as_of": rfc3339(city.clock.now_us())}
+    city.clock.advance(60)
+    facts = [fact["fact"] for fact in whole["evidence"]]
+    for asked in (
+        {"action": "confirm"},
+        {"action": "split", "alerts": facts[:1], "reason": "another street"},
+    ):
+        assert (await http.post(f"/incidents/{now['id']}/actions", json=asked)).status_code == 200
+    changed = (await http.get(f"/incidents/{now['id']}")).json()
+    assert (changed["state"], sum("left_at" not in fact for fact in changed["evidence"])) == ("confirmed", 2)
+    known = (await http.get(f"/incidents/{now['id']}", params=then)).json()
+    assert [fact["fact"] for fact in known["evidence"]] == facts
+    assert {fact["state"] for fact in known["evidence"]} == {"unacknowledged"}
+    assert len(known["timeline"]) == len(whole["timeline"])
+    assert {name: known[name] for name in now} == now
+    assert (await http.get("/incidents", params={**then, "state": "confirmed"})).json()["items"] == []
+    assert (await http.get("/incidents", params=then)).json()["items"] == [now]
+    before = {"as_of": rfc3339(NOON_US - 60 * SECOND_US)}
+    assert (await http.get("/incidents", params=before)).json()["items"] == []
+    assert (await http.get(f"/incidents/{now['id']}", params=before)).status_code == 404
+
+
+async def test_the_load_of_operators_is_what_counting_in_the_lists_gives(
+    http: httpx.AsyncClient, city: City
+) -> None:
+    await city.say(*(city.batch("ws_pressure_logger-7", "pressure", {s: 0.05}) for s in (400, 460, 800)))
+    alerts = (await http.get("/alerts")).json()["items"]
+    incidents = (await http.get("/incidents")).json()["items"]
+    alone = [
+        alert for alert in alerts if alert["incident"] is None
+        and (alert["class"] in ("life", "field") or (alert["class"] == "device" and alert["level"] <= 2))
+    ]  # fmt: skip
+    assert incidents
+    assert 0 < len(alone) < len(alerts)
+    span = {"from": rfc3339(NOON_US), "to": rfc3339(NOON_US + 3600 * SECOND_US)}
+    load = (await http.get("/alarm-load", params=span)).json()
+    assert (load["alerts"], load["incidents"]) == (len(alerts), len(incidents))
+    asked = [each["opened_at"] for each in incidents] + [alert["recorded_at"] for alert in alone]
+    windows = Counter(int(datetime.fromisoformat(at).timestamp()) // 600 for at in asked)
+    assert load["operator_alarms"] == len(asked)
+    assert load["busiest_10min"] >= max(windows.values())
+    assert load["flood_share"] == sum(n > 10 for n in windows.values()) / 6
+    assert load["by_level"] == {str(k): n for k, n in sorted(Counter(a["level"] for a in alerts).items())}
+    sources = Counter(f"{alert['rule']} {alert['subject']}" for alert in alerts)
+    assert dict(load["top"]) == dict(sources)
+    assert load["by_type"] == Counter(each["type"] for each in incidents)
+    two = (await http.get("/alarm-load", params={**span, "operators": 2})).json()
+    assert two["busiest_10min"] == -(-load["busiest_10min"] // 2)
+    assert (await http.get("/alarm-load", params={**span, "to": span["from"]})).status_code == 422
 
 
 async def test_an_incident_is_found_by_its_number_with_evidence_and_timeline(http: httpx.AsyncClient) -> None:

@@ -107,8 +107,20 @@ def test_dust_comes_from_up_the_wind(to_rad: float, site: str) -> None:
     assert {why for *_, why in calm} == {"explain.cause.strongest"}
 
 
+def test_where_a_plume_can_be_traced_its_site_is_the_cause_though_another_says_more() -> None:
+    facts = [manhole(1, 4, peak=1.3, lon=121.493), manhole(2, 2, peak=2.2, lon=121.496)]
+    traced = causes(
+        kind("upwind", {"within_m": 1200}), facts, World(trace=lambda *_: {"m1": 0.97, "m2": 0.03})
+    )
+    assert (traced[0][0], traced[0][2]) == ("m1", "explain.cause.traced")
+    unknown = causes(
+        kind("upwind", {"within_m": 1200}), facts, World(trace=lambda *_: {"m1": 0.2, "m2": 0.01})
+    )
+    assert (unknown[0][0], unknown[0][2]) == ("m2", "explain.cause.strongest")
+
+
 def test_every_reason_has_words(texts: Texts) -> None:
     for language in ("zh", "en"):
-        for cause in ("strongest", "lowest", "highest", "upwind"):
+        for cause in ("strongest", "lowest", "highest", "upwind", "traced"):
             said = Speech(texts, language, CITY.zone).say({"key": f"explain.cause.{cause}", "params": {}})
             assert "⟦" not in said

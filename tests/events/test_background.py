@@ -18,6 +18,7 @@ from events.background import (
     USUAL_HOURS,
     USUAL_RATE,
     Background,
+    Crowd,
     Speakers,
     at_least,
     in_order,
@@ -102,7 +103,7 @@ def test_independent_tails_are_combined_so_that_chance_keeps_its_level() -> None
     "near", [Near(within_m=500), Near(same=("zone",)), Near(same=("zone",), within_m=900)]
 )
 def test_speakers_around_a_place_are_counted(near: Near) -> None:
-    found = Speakers(CITY).near(near, CITY[820], NOWHERE)
+    found = Crowd(Speakers(CITY), (), near, NOWHERE).around(CITY[820])
     exact = sum(related(near, other, CITY[820]) for other in CITY)
     assert exact * 0.75 <= found <= exact
 
@@ -111,7 +112,7 @@ def test_speakers_in_the_wind_are_as_many_as_the_strip_takes() -> None:
     near = Near(downwind_m=2000)
     world = World(wind=lambda *_: 0.4)
     exact = sum(related(near, other, CITY[820], world) for other in CITY)
-    assert Speakers(CITY).near(near, CITY[820], world) == pytest.approx(exact, rel=0.25)
+    assert Crowd(Speakers(CITY), (), near, world).around(CITY[820]) == pytest.approx(exact, rel=0.25)
     assert in_the_wind(10.0) == 1.0
 
 
@@ -129,7 +130,7 @@ def test_speakers_along_pipes_are_measured() -> None:
     near, world = Near(along_m=1000), World(Rows())
     exact = sum(related(near, other, piped[820], world) for other in piped)
     assert exact == 9
-    found = Speakers(piped).near(near, piped[820], world)
+    found = Crowd(Speakers(piped), (), near, world).around(piped[820])
     assert found == pytest.approx(exact, rel=0.5)
 
 

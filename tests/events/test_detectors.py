@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import MINUTE_US, SECOND_US
-from events.detectors import Detector, Findings, Finds, merged
+from events.detectors import Detector, Findings, Finds, Floats, Ints, Times, merged
 from events.detectors.build import build
+from events.detectors.families import Sliding
 from events.rules import RuleDecl
 from iot.registry import Registry
 from tests.events.world import CITY, NOON_US, device, minutes, registry, rule, rules
@@ -44,6 +45,10 @@ NIGHT = rule(
     "night", ["noise"], channel="laeq", unit="dB", detector="leq", window="20m",
     schedule={"from": "22:00", "to": "06:00"}, on={"above": 55}, off={"at_most": 53},
 )  # fmt: skip
+WET = rule(
+    "wet", ["logger"], channel="pressure", unit="MPa", detector="sum", window="20m",
+    on={"at_least": 1.0}, off={"below": 0.6},
+)  # fmt: skip
 STUCK = rule(
     "stuck", ["logger"], channel="pressure", unit="count", detector="stuck",
     on={"at_least": 12}, off={"at_most": 1},
@@ -52,13 +57,17 @@ DRIFT = rule(
     "drift", ["logger"], channel="pressure", unit="sigma", detector="drift",
     on={"at_least": 12}, off={"at_most": 1},
 )  # fmt: skip
+NOVEL = rule(
+    "novel", ["logger"], channel="pressure", unit="score", detector="novelty",
+    on={"at_least": 3.5}, off={"below": 1, "min_samples": 100},
+)  # fmt: skip
 FIRE = rule(
     "fire", ["detector"], channel="alarm", on={"equals": 1, "for": "10s"}, off={"equals": 0, "for": "30s"}
 )
 
 FAMILIES: dict[str, RuleDecl] = {
-    "threshold": LOW, "lower": LOWER, "fall": DROP, "rise": RISE, "count": OFTEN, "mean": MEAN, "stuck": STUCK,
-    "drift": DRIFT,
+    "threshold": LOW, "lower": LOWER, "fall": DROP, "rise": RISE, "count": OFTEN, "sum": WET, "mean": MEAN,
+    "stuck": STUCK, "drift": DRIFT, "novelty": NOVEL,
 }  # fmt: skip
 CITYWIDE = registry([device(1, "logger"), device(2, "logger"), device(3, "logger")])
 
@@ -115,6 +124,35 @@ def columns(trace: Trace) -> tuple[Any, Any, Any]:
         np.array([row[1] for row in rows], np.int64),
         np.array([row[2] for row in rows], np.float64),
     )
+
+
+@given(trace=traces)
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(("decl", "way"), [(RISE, 1.0), (DROP, -1.0)], ids=["rise", "fall"])
+def test_a_rise_or_fall_is_that_of_a_plain_recomputation_of_its_window(
+    decl: RuleDecl, way: float, trace: Trace
+) -> None:
+    """Of the quick way out, too: signals are compared at every reading, whether or not something began."""
+    (detector,) = build(rules(decl.model_copy(update={"latch": 0.0})), CITYWIDE, CITY)
+    assert isinstance(detector, Sliding)
+    seen: list[tuple[int, float]] = []
+    decide = detector.hold.step
+
+    def step(w: Ints, time_us: Times, signal: Floats) -> Findings:
+        seen.extend(zip(time_us.tolist(), signal.tolist(), strict=True))
+        return decide(w, time_us, signal)
+
+    detector.hold.step = step  # type: ignore[method-assign, assignment]
+    points, times, values = columns([(0, wait, value) for _, wait, value in trace])
+    detector.observe(points, times, values)
+    span = round((decl.parts[0].window or 0) * SECOND_US) // 8
+    told = dict(seen)
+    for row, at_us in enumerate(times.tolist()):
+        within = [way * v for t, v in zip(times.tolist(), values.tolist(), strict=True) if t <= at_us
+                  and t // span > at_us // span - 8]  # fmt: skip
+        change = way * values[row] - min(within)
+        assert told.get(at_us, change) == pytest.approx(change)
+        assert at_us in told or change < 0.05
 
 
 every_family = pytest.mark.parametrize("decl", FAMILIES.values(), ids=FAMILIES)

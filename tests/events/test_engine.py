@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.bench.kills import append
 from core.actor import Actor
 from core.clock import MINUTE_US, to_datetime
 from core.errors import Invalid, WrongState
 from events import actions
-from tests.events.conftest import City, append
+from tests.events.conftest import City
 
 DESK = Actor("u1", "值班员", frozenset({"duty_operator"}))
 LEAD = Actor("u2", "值班长", frozenset({"shift_leader"}))

@@ -7,6 +7,7 @@ import pytest
 from core.clock import SECOND_US
 from events.rules import RuleDecl, RuleSet
 from events.silence import Heard, Silence, Silent
+from iot.care import Care, Window
 from iot.registry import Registry
 from tests.events.conftest import City
 from tests.events.world import NOON_US, device, registry, rule, rules
@@ -65,6 +66,17 @@ def test_a_device_is_silent_after_three_periods_and_dated_when_it_was_last_heard
     assert (silent.subject, silent.since_us) == ("logger-1", NOON_US)
     watch.speak([1], 200)
     assert watch.at(201) == []
+
+
+def test_while_somebody_works_on_it_silence_is_no_alarm() -> None:
+    watch = Watch(registry([device(1, "logger"), device(2, "logger", gateway="gw2")]), DEVICE, GATEWAY)
+    window = Window(NOON_US + 200 * SECOND_US, NOON_US + 900 * SECOND_US)
+    watch.registry.care = Care(windows={1: [window], 2: [window]})
+    assert len(watch.at(190)) == 2  # before it began
+    assert [told(watch.at(at)) for at in (200, 300, 600, 890)][1:] == [[], [], []]
+    for at in range(900, 1200, 60):
+        found = watch.at(at)
+    assert told(found)[:2] == [("gateway:gw", False), ("gateway:gw2", False)]
 
 
 def test_a_dead_gateway_with_five_hundred_devices_is_exactly_one_alarm() -> None:

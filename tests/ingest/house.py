@@ -13,11 +13,12 @@ from core.db import connect
 from core.metrics import Metrics
 from ingest.assemble import DECODERS, Assembler, Limits
 from ingest.endpoint import Endpoint, EndpointLimits, Listener
-from ingest.intake import BatchSize, Intake
+from ingest.intake import BatchSize
 from ingest.mqtt import Message
 from ingest.pipeline import News, Pipeline
 from ingest.rights import Rights
 from ingest.spool import Spool
+from ingest.tap import TappedIntake
 from iot.codecs.frame import Decoder
 from iot.partitions import ReadingsTable
 from iot.readings import Logged, Store
@@ -58,7 +59,7 @@ class House(News):
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        self.intake = Intake(batch=self.batch)
+        self.intake = TappedIntake(batch=self.batch)
         self.logged: list[Logged] = []
         self.notices: list[tuple[str, bytes]] = []
         self.spool = Spool(self.folder, self.spool_bytes, reserve_bytes=0)

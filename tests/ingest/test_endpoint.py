@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -235,6 +237,53 @@ async def test_what_was_sent_to_a_session_waits_for_it(house: House) -> None:
     await client.close()
 
 
+@pytest.mark.parametrize("version", [mqtt.V311, FIVE])
+async def test_a_command_at_qos_2_is_delivered_exactly_once_across_a_reconnect(
+    house: House, version: int
+) -> None:
+    keep: mqtt.Properties = {"session_expiry": 60} if version == FIVE else {}
+    client = Client(house.port, version=version)
+    await client.connect(clean=False, values=dict(keep))
+    client.subscribe("command/gw-0", options=2)
+    assert (await client.packet(Kind.SUBACK)).body[-1] == 2
+    house.endpoint.publish(Message("command/gw-0", b"open", 2))
+    run = await client.next()
+    assert isinstance(run, Run)
+    assert (run.qos, run.payloads) == (2, [b"open"])
+    client.writer.write(mqtt.acknowledge(Kind.PUBREC, run.ids))
+    assert (await client.packet(Kind.PUBREL)).body == run.ids[0]
+    await client.close()  # PUBCOMP never leaves
+    await client.connect(clean=False, values=dict(keep))
+    assert (await client.packet(Kind.PUBREL)).body == run.ids[0]
+    client.writer.write(mqtt.acknowledge(Kind.PUBCOMP, run.ids))
+    house.endpoint.publish(Message("command/gw-0", b"close", 2))
+    again = await client.next()
+    assert isinstance(again, Run)
+    assert again.payloads == [b"close"]
+    await client.close()
+
+
+async def test_a_pubrec_for_nothing_is_told_so(house: House) -> None:
+    async with Client(house.port, version=FIVE) as client:
+        client.writer.write(mqtt.acknowledge(Kind.PUBREC, [b"\0\7"]))
+        released = await client.packet(Kind.PUBREL)
+        assert mqtt.read_acknowledgement(released.body, FIVE) == (7, Code.NO_PACKET_ID)
+
+
+async def test_qos_2_that_is_not_released_counts_against_the_window(house: House, database: Database) -> None:
+    async with Client(house.port, version=FIVE) as client:
+        sent = [client.send("telemetry/gw-0", [reading(seconds=n)], qos=2) for n in range(50)]
+        await client.acknowledged(sent, Kind.PUBREC)
+        client.writer.write(mqtt.acknowledge(Kind.PUBREL, [(1).to_bytes(2, "big")]))
+        await client.acknowledged([1], Kind.PUBCOMP)
+        await client.acknowledged([client.send("telemetry/gw-0", [reading(seconds=60)], qos=2)], Kind.PUBREC)
+        client.send("telemetry/gw-0", [reading(seconds=61)], qos=2)
+        goodbye = (await client.closed())[-1]
+        assert isinstance(goodbye, Packet)
+        assert goodbye.body[0] == Code.RECEIVE_MAXIMUM
+    assert await count(database) == 51
+
+
 async def test_a_packet_that_is_too_large_ends_the_connection(house: House, database: Database) -> None:
     async with Client(house.port, version=FIVE) as client, Client(house.port, "gw-1") as neighbour:
         client.writer.write(b"\x32\xff\xff\xff\x7f" + b"x" * 1000)
@@ -243,6 +292,30 @@ async def test_a_packet_that_is_too_large_ends_the_connection(house: House, data
         assert told.body[0] == Code.TOO_LARGE
         await neighbour.acknowledged([neighbour.send("telemetry/gw-1", [reading("d1/temp", 7)])])
     assert await count(database) == 1
+
+
+async def test_who_is_let_go_while_still_writing_is_told_why(house: House) -> None:
+    def shout(greeting: bytes) -> bytes:
+        """A client that does not listen while it speaks: a reset would take what it was told."""
+        with socket.create_connection(("127.0.0.1", house.port), 10) as line:
+            line.sendall(greeting)
+            time.sleep(0.3)
+            line.sendall(b"\x32\xff\xff\xff\x7f")  # a packet of 256 MB
+            for _ in range(20):
+                line.sendall(bytes(10_000))
+                time.sleep(0.01)
+            return line.recv(1000)
+
+    body = mqtt.text("command/gw-0") + b"\0"
+    subscribe = mqtt.packet(Kind.SUBSCRIBE, 2, b"\0\1\0" + body)
+    greeting = Client(house.port, version=FIVE).connect_packet(None, 60, None, {}, clean=True) + subscribe
+    asking = asyncio.create_task(asyncio.to_thread(shout, greeting))
+    while not asking.done():
+        house.endpoint.publish(
+            Message("command/gw-0", b"", 0)
+        )  # what is said to it meanwhile troubles nobody
+        await asyncio.sleep(0.05)
+    assert (await asking)[-3:] == mqtt.disconnect(Code.TOO_LARGE)[-3:]
 
 
 async def test_more_in_flight_than_agreed_ends_a_client_of_five(house: House, dsn: str) -> None:
@@ -323,9 +396,12 @@ async def test_a_flooding_gateway_is_slowed_and_named_and_its_neighbour_is_not_t
         Client(house.port, "gw-0") as loud,
         Client(house.port, "gw-1") as calm,
     ):
+        second = Client(house.port, "gw-0")
+        await second.connect(client_id="another of the same gateway")
         began = asyncio.get_running_loop().time()
-        flood = [loud.send("telemetry/gw-0", [reading(seconds=n)]) for n in range(1500)]
-        done = asyncio.create_task(loud.acknowledged(flood))
+        flood = [loud.send("telemetry/gw-0", [reading(seconds=n)]) for n in range(750)]
+        other = [second.send("telemetry/gw-0", [reading(seconds=n)]) for n in range(750, 1500)]
+        done = asyncio.gather(loud.acknowledged(flood), second.acknowledged(other))
         delays: list[float] = []
         for n in range(10):
             sent = asyncio.get_running_loop().time()
@@ -335,6 +411,7 @@ async def test_a_flooding_gateway_is_slowed_and_named_and_its_neighbour_is_not_t
         more = [loud.send("telemetry/gw-0", [reading(seconds=2000)])]
         await done
         await loud.acknowledged(more)
+        await second.close()
         assert asyncio.get_running_loop().time() - began > 0.8  # 1500 at 500/s, less a burst of two seconds
         assert max(delays) < 0.5
         assert house.metrics.counters['gateway_slowed_total{gateway="gw-0"}'] >= 1

@@ -83,6 +83,16 @@ async def test_a_gateway_is_on_line_while_it_is_connected_and_says_what_it_likes
     assert (second["online"], second["devices"]) == (None, 5)
 
 
+def test_a_gateway_whose_session_was_taken_over_is_still_on_line() -> None:
+    states = States()
+    states.connected("gw-0", NOW_US)
+    states.connected("gw-0", NOW_US + 1)
+    states.disconnected("gw-0", NOW_US + 2, "another connection uses this client id")
+    assert states._now["gw-0"].online
+    states.disconnected("gw-0", NOW_US + 3, "said goodbye")
+    assert not states._now["gw-0"].online
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b"online", b"[1]", b"\xff", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}"]
 )

@@ -110,7 +110,7 @@ async def house(
 ) -> AsyncIterator[tuple[House, Doors]]:
     clock = ManualClock(NOW_US)
     house = House(dsn, registry, tmp_path, clock=clock)
-    doors = Doors(declared, house.intake, clock, house.metrics, known)
+    doors = Doors(declared, house.intake, clock, house.metrics, known, lambda: registry)
     house.pipeline.use(type(house.pipeline._assembler)(registry, house.limits, doors.decoders()))
     async with house:
         await doors.open()

@@ -123,6 +123,7 @@ def test_locks_hold_hashes_and_no_address() -> None:
         assert pinned
         assert "://" not in text
         assert len(re.findall(r"^[a-z0-9][^\n]*\\\n\s+--hash", text, re.MULTILINE)) == len(pinned)
-    npm = (ROOT / "dashboard" / "web" / "package-lock.json").read_text()
-    assert '"integrity"' in npm
-    assert '"resolved"' not in npm
+    for folder in ("dashboard/web", "tests/timescale"):
+        npm = (ROOT / folder / "package-lock.json").read_text()
+        assert '"integrity"' in npm
+        assert '"resolved"' not in npm

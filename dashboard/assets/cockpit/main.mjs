@@ -97,11 +97,11 @@ class Cockpit {
         ${!live.connected && live.lostMs && html`<p class="cutoff" role="alert">${half} ${t("wall.cut_off", { s: Math.round((nowMs - live.lostMs) / 1000) })} ${t("wall.last_data", { time: clock(live.lostMs) })}</p>`}
         <p class="sentence" role="status">${status ? sentence(status, incidents, cases, nowMs) : t("console.reading")}</p>
         <section class="figures">${this.#figures()}</section>
-        <div class="columns">
+        <main class="columns">
           ${this.#areas(incidents)}
           ${this.#top(incidents, nowMs)}
           ${this.#decisions(cases, incidents)}
-        </div>
+        </main>
         <footer>${status && html`<span>${t("wall.link", { s: status.delay_s ?? "—" })}</span><span>${t("wall.sensors")} ${status.sensors.online}/${status.sensors.total}</span>
           ${status.provenance.length > 0 && html`<span class="scene">${t("wall.scene", { what: status.provenance.map((p) => t(`provenance.${p}`)).join(" + ") })}</span>`}`}</footer>
         ${form(this.asked, {}, (values) => this.#decide(values), () => this.#ask(null))}

@@ -11,11 +11,18 @@ import { actionsOf, begin, commit, form, refusal } from "./act.mjs";
 import { alarms, listed } from "./alarms.mjs";
 import { Bench, workbench } from "./bench.mjs";
 import { Shown, devicePage, sorted } from "./devices.mjs";
+import { DutyLog, crewBoard, dutyPage } from "./duty.mjs";
 import { ConsoleMap } from "./map.mjs";
 import { queue, queued } from "./queue.mjs";
+import { Rulebook, chosenRules, rulesPage } from "./rules.mjs";
+import { Seek } from "./seek.mjs";
 
 const TOPICS = ["status", "incidents", "cases", "orders", "crews", "alerts", "points"];
-const VIEWS = ["incidents", "alarms", "devices"];
+const VIEWS = ["incidents", "alarms", "devices", "crews", "log", "rules"];
+/** What a view needs. */
+const NEEDS = { log: "roster.read", rules: "rule.read" };
+/** Other pages of the house. */
+const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", queue: "/queue" };
 const REDRAW_MS = 100;
 const SAID_MS = 6000;
 const WALL_MIN = 10;
@@ -34,7 +41,10 @@ export class Console {
     this.deviceLevels = new Map();
     this.recent = [];
     this.bench = new Bench(() => this.touch(), () => this.now());
-    this.shown = new Shown(() => this.touch(), () => this.now());
+    this.shown = new Shown(() => this.touch(), () => this.now(), this.may);
+    this.book = new Rulebook(() => this.touch());
+    this.log = new DutyLog(() => this.touch());
+    this.seek = new Seek(this);
     this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id) });
     this.live = new Live(TOPICS, { changed: (topic) => this.#heard(topic), state: (on, code) => this.#state(code) });
     this.#route();
@@ -64,9 +74,25 @@ export class Console {
 
   #route() {
     const [, , view, id] = location.pathname.split("/").map(decodeURIComponent);
-    this.view = VIEWS.includes(view) ? view : "incidents";
+    this.view = this.views.includes(view) ? view : "incidents";
     this.chosen = { ...(this.chosen ?? {}), [this.view]: id ?? this.chosen?.[this.view] ?? null };
     this.#readChosen();
+  }
+
+  get views() {
+    return VIEWS.filter((view) => !NEEDS[view] || this.may.has(NEEDS[view]));
+  }
+
+  /** Every place that has an address: our views, and the other pages that this person may open. */
+  pages() {
+    const views = this.views.map((view) => ({ id: view, words: t(`console.${view}`), href: this.#address(view) }));
+    const others = Object.entries(PAGES).filter(([page]) => this.may.has(`screen.${page}`)).map(([page, href]) => ({ id: page, words: t(`console.page.${page}`), href }));
+    return [...views, ...others];
+  }
+
+  visit({ id, href }) {
+    if (VIEWS.includes(id)) this.open(id, this.chosen[id]);
+    else window.open(href, "_blank", "noopener");
   }
 
   open(view, id) {
@@ -84,7 +110,9 @@ export class Console {
 
   #readChosen() {
     const id = this.chosen[this.view];
+    if (this.view === "log") this.log.read();
     if (!id) return;
+    if (this.view === "rules") this.book.read(id);
     if (this.view === "incidents") this.bench.read(id);
     if (this.view === "devices") this.shown.read(id);
   }
@@ -112,6 +140,7 @@ export class Console {
     this.plans = plans.items;
     this.lists.codes = codes.items.map((code) => [code.code, `${code.code} ${code.name}`]);
     this.devices = new Map(devices.map((device) => [device.id, device]));
+    if (this.may.has("rule.read")) this.book.list();
     this.touch();
   }
 
@@ -225,7 +254,11 @@ export class Console {
   #key(event) {
     const typing = event.target.closest?.("input, textarea, select, dialog");
     if (event.key === "Escape" && !typing) return this.#back();
-    if (event.key === "Escape" && event.target.matches("#search")) return event.target.blur();
+    if (event.key === "Escape" && event.target.matches("#search")) {
+      this.filter = noFilter();
+      this.touch();
+      return event.target.blur();
+    }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
     const done = step ? this.#step(step) : this.#command(event.key);
@@ -240,7 +273,7 @@ export class Console {
   }
 
   #step(by) {
-    const rows = { incidents: this.rows, alarms: this.alarmRows(), devices: this.deviceRows() }[this.view];
+    const rows = { incidents: this.rows, alarms: this.alarmRows(), devices: this.deviceRows(), rules: this.ruleRows() }[this.view] ?? [];
     if (!rows.length) return false;
     const at = rows.findIndex(({ id }) => id === this.chosen[this.view]);
     this.open(this.view, rows[Math.max(0, Math.min(rows.length - 1, at + by))].id);
@@ -252,6 +285,10 @@ export class Console {
 
   deviceRows() {
     return sorted(this.devices, this.deviceLevels, this.filter);
+  }
+
+  ruleRows() {
+    return chosenRules(this.book.items, this.filter);
   }
 
   #command(key) {
@@ -295,10 +332,13 @@ export class Console {
     if (!this.chosen.incidents && this.rows.length && view === "incidents") this.#first();
     render(html`${this.#top(incidents, nowMs)}
       <main class=${view}>
-        ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.#narrow(filter) })}
+        ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.narrow(filter) })}
         <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
         ${view === "incidents" && workbench(this.bench, live.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
-        ${view === "alarms" && alarms({ rows: this.alarmRows(), alerts: live.list("alerts"), recent: this.recent, incidents, filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.#narrow(filter) })}
+        ${view === "alarms" && alarms({ rows: this.alarmRows(), alerts: live.list("alerts"), recent: this.recent, incidents, filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
+        ${view === "crews" && crewBoard({ crews: live.list("crews"), orders: live.list("orders"), incidents: live.items.incidents, filter: this.filter, desk: this })}
+        ${view === "log" && dutyPage(this.log, this.filter, this)}
+        ${view === "rules" && rulesPage({ rows: this.ruleRows(), book: this.book, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
         ${view === "devices" && devicePage({ rows: this.deviceRows(), levels: this.deviceLevels, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
       </main>
       ${this.#foot(nowMs)}
@@ -319,7 +359,7 @@ export class Console {
     this.#readChosen();
   }
 
-  #narrow(filter) {
+  narrow(filter) {
     this.filter = filter;
     this.touch();
   }
@@ -343,9 +383,9 @@ export class Console {
     const waiting = incidents.filter(isUnacknowledged).length;
     return html`<header class="top">
       <h1>${t("console.title", { city: name(this.setup.city) })}</h1>
-      <nav aria-label=${t("console.views")}>${VIEWS.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
-        <a href="/wall" target="_blank" rel="noopener">${t("console.wall")}</a></nav>
-      <input id="search" type="search" placeholder=${`${t("console.search")}  /`} aria-label=${t("console.search")} value=${this.filter.words} onInput=${(event) => this.#narrow({ ...this.filter, words: event.target.value })} />
+      <nav aria-label=${t("console.views")}>${this.views.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
+        ${["wall", "explore"].filter((page) => this.may.has(`screen.${page}`)).map((page) => html`<a href=${PAGES[page]} target="_blank" rel="noopener">${t(`console.page.${page}`)} ↗</a>`)}</nav>
+      ${this.seek.draw()}
       <button onClick=${() => this.#command("?")} title="?">${t("console.help")}</button>
       <p class="clock"><b class="n">${clock(nowMs)}</b> <span class="n">${date(nowMs)}</span></p>
     </header>`;

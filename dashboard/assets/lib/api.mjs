@@ -24,9 +24,9 @@ export async function get(path) {
 }
 
 /** Send once: a resend with the same key changes nothing, so a click is never done twice. */
-export async function send(method, path, body, key = newKey()) {
+export async function send(method, path, body, key = newKey(), patienceMs = 20000) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  return taken(await fetch(address(path), { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(20000) }));
+  return taken(await fetch(address(path), { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(patienceMs) }));
 }
 
 /** Not `randomUUID`: that one is missing over plain HTTP. */

@@ -15,7 +15,7 @@ export function foot({ status, connected, lostMs, tries, nowMs, map, code, mute 
     ${status.database === "away" && html`<span class="violet">${half} ${t("wall.database_away")}</span>`}
     ${stale.length > 0 && html`<span class="violet cut">${half} ${t("wall.stale_sources", { n: stale.length, names: stale.slice(0, 3).map(told).join(t("wall.comma")) })}</span>`}
     ${provenance.length > 0 && html`<span class="scene">${t("wall.scene", { what: provenance.map((p) => t(`provenance.${p}`)).join(" + ") })}</span>`}
-    <span class="cut grow">${map ? t("wall.basemap", { name: map.name, date: map.date }) : ""}${approval ? ` · ${t("wall.approval", { number: approval })}` : ""}</span>
+    <span class="cut grow">${!map ? "" : map.name ? t("wall.basemap", { name: map.name, date: map.date }) : t("wall.no_basemap")}${approval ? ` · ${t("wall.approval", { number: approval })}` : ""}</span>
     ${mute && html`<span class="violet">${t("wall.muted", mute)}</span>`}
     ${shift && html`<span>${t("wall.shift", { name: name(shift) })}</span>`}
     <span><a class="language" href=${other()}><em>${language === "zh" ? "中文" : "EN"}</em> | ${language === "zh" ? "EN" : "中文"}</a></span>

@@ -146,7 +146,7 @@ export class Wall {
       html`${drill && html`<div class="frame-drill"><b>${t("wall.drill")}</b></div>`}
         ${replay && html`<div class="frame-replay"><b>${t("wall.replay")}</b></div>`}
         ${this.scenes.turning && !this.scenes.held && html`<i class="turn" key=${this.scenes.current.key} style=${`animation-duration:${this.scenes.rotateMs}ms`}></i>`}
-        ${step && caption(step, this.tour.at, this.tour.steps.length)}`,
+        ${step && caption(step, this.tour.at, this.tour.steps.length, this.live.items.status.get("now")?.provenance ?? [])}`,
       zone("over"),
     );
   }

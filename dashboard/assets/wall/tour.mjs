@@ -41,4 +41,5 @@ export class Tour {
   }
 }
 
-export const caption = (step, at, all) => html`<div class="caption" role="status"><h3>${t(`tour.${step.key}.title`)}<small class="n">${at + 1}/${all}</small></h3><p>${t(`tour.${step.key}.words`)}</p></div>`;
+/** `provenance` of what is on the wall, so that no visitor takes a scene for the city. */
+export const caption = (step, at, all, provenance) => html`<div class="caption" role="status"><h3>${t(`tour.${step.key}.title`)}<small>${t("tour.mark")} · ${provenance.length ? provenance.map((each) => t(`provenance.${each}`)).join(" + ") : t("tour.live")} <span class="n">${at + 1}/${all}</span></small></h3><p>${t(`tour.${step.key}.words`)}</p></div>`;

@@ -1,20 +1,23 @@
-"""An engine in a process of its own, for tests that kill it: `python -m tests.events.engine_process DSN`."""
+"""An engine in a process of its own, for benches and tests that kill it: `python -m app.bench.engine_process DSN`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from zoneinfo import ZoneInfo
 
+from app.declared import ROOMS, ROOT
 from core import domains, log, text
 from core.changes import Bell
 from core.clock import SystemClock
 from core.db import Database
 from core.metrics import Metrics
+from events.citytime import CityTime
 from events.engine import load_model
 from events.feed import Around, EngineFeed, Timing
 from iot import kinds, registry_store
-from tests.conftest import ROOMS, ROOT
-from tests.events.world import CITY
+
+CITY = CityTime(ZoneInfo("Asia/Shanghai"))
 
 
 async def main(dsn: str) -> None:

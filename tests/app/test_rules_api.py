@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,8 @@ from core.actor import Actor
 from core.clock import DAY_US, HOUR_US, ManualClock, to_datetime
 from core.db import Database
 from core.http import install_errors
-from events import edited_store
+from events import edited, edited_store
+from events.engine import Model
 from iot.registry import Registry
 from tests.app.test_backtest import registry  # noqa: F401 - the fixture
 from tests.dashboard import scripted
@@ -120,6 +122,22 @@ async def test_only_what_was_tried_beside_the_rules_in_force_is_put_in_force(
     assert book.model.rules.version != known.model.rules.version
     news = await database.fetch(b"SELECT key FROM changes WHERE topic = 'rules'")
     assert [row["key"] for row in news] == [KEY]
+
+
+async def test_whoever_decides_by_the_rules_hears_of_a_new_text(known: Declared, database: Database) -> None:
+    book = Rulebook(known, database)
+    await book.load()
+    heard: asyncio.Queue[Model] = asyncio.Queue()
+    book.changed.append(heard.put_nowait)
+    task = asyncio.create_task(book.follow())
+    text = (edited.shipped(known.domains, KEY) or ("", 0, ""))[2].replace("level: 4", "level: 3")
+    trial = await tried(known, database, text, known.model.rules.version)
+    async with database.transaction() as connection:
+        row: dict[str, Any] = {"rule": KEY, "yaml": text, "trial": trial, "reason": "x"}
+        await edited_store.activate(connection, NOON_US, **row, by="u1", by_name="班长")
+    model = await asyncio.wait_for(heard.get(), 10)
+    task.cancel()
+    assert model.rules.by_key[KEY].decl.level == 3
 
 
 async def test_who_is_no_leader_reads_and_changes_nothing(known: Declared, database: Database) -> None:

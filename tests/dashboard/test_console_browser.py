@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from playwright.async_api import Browser, Page, ViewportSize
 
-from app import policy
+from app import policy, rules_api
+from app.declared import Declared
+from app.rulebook import Rulebook
 from core.actor import Actor
 from core.db import connect as plain_connect
 from core.http import install_errors
@@ -22,6 +25,7 @@ from events import api as events_api
 from iot import api as iot_api
 from iot.latest import Latest
 from iot.partitions import ReadingsTable
+from tests.app.test_rules_api import KEY, known  # noqa: F401 - a fixture
 from tests.dashboard import scripted
 from tests.dashboard.browser import browser
 from tests.events.conftest import City, catalogue, city, model, texts  # noqa: F401 - fixtures
@@ -48,7 +52,7 @@ def screens_of(town: City) -> Screens:
     )
 
 
-def application(town: City, screens: Screens, actor: Actor) -> FastAPI:
+def application(town: City, screens: Screens, actor: Actor, *more: APIRouter) -> FastAPI:
     app = FastAPI()
     app.state.policy, app.state.database, app.state.clock = screens.policy, town.database, town.clock
     install_errors(app, town.texts)
@@ -58,6 +62,8 @@ def application(town: City, screens: Screens, actor: Actor) -> FastAPI:
     sources = iot_api.Sources(lambda: town.registry, lambda: latest, "Asia/Shanghai")
     app.include_router(iot_api.router(sources), prefix="/api/v1")
     app.include_router(pages.router(town.texts))
+    for router in more:
+        app.include_router(router, prefix="/api/v1")
 
     @app.get("/api/v1/auth/me")
     async def me() -> dict[str, str]:
@@ -85,12 +91,12 @@ async def live(screens: Screens) -> None:
 
 @asynccontextmanager
 async def console(
-    opened: Browser, town: City, path: str = "/console", actor: Actor = OPERATOR
+    opened: Browser, town: City, path: str = "/console", actor: Actor = OPERATOR, *more: APIRouter
 ) -> AsyncIterator[Page]:
     screens = screens_of(town)
     task = asyncio.create_task(live(screens))
     errors: list[str] = []
-    async with scripted.serving(application(town, screens, actor)) as url:
+    async with scripted.serving(application(town, screens, actor, *more)) as url:
         page = await opened.new_page(viewport=DESK, reduced_motion="reduce")
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(url + path)
@@ -207,3 +213,60 @@ async def test_a_leader_reads_one_sentence_and_opens_the_worst_incident(
         await page.locator(".incident").first.click()
         await page.wait_for_selector("dl.said dd", timeout=15_000)
         assert "/console/incidents/" in page.url
+
+
+@pytest.mark.long
+async def test_one_box_finds_everything_and_enter_goes_there(opened: Browser, burst_city: City) -> None:
+    async with console(opened, burst_city, "/console/devices") as page:
+        await page.wait_for_selector("#console .device")
+        await page.keyboard.press("/")
+        await page.keyboard.type("爆管")
+        await page.locator("#found li").first.wait_for(timeout=5000)
+        assert "事件" in await page.locator("#found li").first.inner_text()
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile("/console/incidents/"), timeout=5000)
+        assert await page.locator("#found li").count() == 0
+        assert await page.locator("#search").input_value() == ""
+        await page.keyboard.press("/")
+        await page.keyboard.type("力量")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile("/console/crews"), timeout=5000)
+        await page.locator(".board section").nth(3).wait_for(timeout=5000)
+
+
+@pytest.mark.long
+async def test_the_device_page_says_how_sound_its_readings_are(opened: Browser, burst_city: City) -> None:
+    device = next(iter(burst_city.registry.devices))
+    async with console(opened, burst_city, f"/console/devices/{device}") as page:
+        await page.locator(".detail .health").wait_for(timeout=8000)
+        assert "个通道的最新读数可信" in await page.locator(".health").inner_text()
+        assert "最近上报" in await page.locator(".detail").inner_text()
+
+
+@pytest.mark.long
+async def test_a_rule_is_mended_tried_and_put_in_force(
+    opened: Browser,
+    burst_city: City,
+    known: Declared,  # noqa: F811 - the fixture
+) -> None:
+    leader = Actor("u2", "班长", frozenset({"shift_leader"}))
+    rules = rules_api.router(Rulebook(known, burst_city.database))
+    async with console(opened, burst_city, f"/console/rules/{KEY}", leader, rules) as page:
+        text = page.locator("#rule-text")
+        await text.wait_for(timeout=8000)
+        assert "降雨、收水口堵塞" in await page.locator(".detail").inner_text()
+        shipped = await text.input_value()
+        await text.fill(shipped.replace("level: 4", "level: nine"))
+        await page.get_by_role("button", name="回测").click()
+        await page.locator(".mistake").filter(has_text="第 4 行").wait_for(timeout=8000)
+        assert await page.locator(".editor .wrong").inner_text() == "4"
+        await text.fill(shipped.replace("at_least: 5", "at_least: 8"))
+        activate = page.get_by_role("button", name="启用")
+        assert await activate.is_disabled()
+        await page.get_by_role("button", name="回测").click()
+        await page.locator(".trial tbody tr").nth(3).wait_for(timeout=120_000)
+        await page.locator(".reason").fill("夜间误报")
+        await activate.click()
+        await page.locator(".notes li").filter(has_text="夜间误报").wait_for(timeout=8000)
+        assert "已修改" in await page.locator(f"[id='rule-{KEY}']").inner_text()

@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page
 
+from core.access import Policy
 from core.actor import Actor
 from core.batch import Quality
 from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_datetime
 from core.db import Database
 from core.db import connect as plain_connect
+from dashboard.explore import page as explore_page
 from dashboard.explore.source import stepped
 from dashboard.explore.view import SPANS, View, bucket_of
 from dashboard.screens import Screens
@@ -223,3 +225,28 @@ async def test_the_slider_is_in_the_address_and_a_point_on_the_map_is_compared(
         async with page.expect_download() as picture:
             await page.locator("#explore-then header button").click()
         assert (await picture.value).suggested_filename == "cityops-map.png"
+
+
+async def test_who_may_not_read_readings_gets_nothing_out_of_the_callback(filled: Screens) -> None:
+    asked = {
+        "output": next(iter(explore_page.CALLBACKS)),
+        "outputs": [{"id": each.component_id, "property": each.component_property} for each in explore_page.DRAWN],
+        "inputs": [
+            {"id": f"explore-{name}", "property": what, "value": value}
+            for name, what, value in (
+                ("address", "search", "?p=d0/level"), ("points", "value", []), ("points", "search_value", ""),
+                ("span", "value", None), ("from", "value", None), ("to", "value", None),
+                ("chart", "relayoutData", None),
+            )
+        ],
+        "state": [{"id": "explore", "property": "lang", "value": "zh-CN"}],
+        "changedPropIds": ["explore-address.search"],
+    }  # fmt: skip
+    answers = []
+    for policy in (scripted.POLICY, Policy({"screen.open": scripted.EVERYBODY}, {})):
+        filled.policy = policy
+        async with scripted.serving(scripted.application(filled)) as url, httpx.AsyncClient() as http:
+            answers.append(await http.post(f"{url}/_dash-update-component", json=asked))
+    assert "1,440" in answers[0].text
+    assert answers[1].status_code == 403
+    assert "1,440" not in answers[1].text

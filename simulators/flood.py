@@ -19,7 +19,7 @@ from gis import drainage
 from gis.city import City
 from simulators.physics.drains import Drains
 from simulators.physics.surface import Surface
-from simulators.physics.underpass import Underpass, sump
+from simulators.physics.underpass import Underpass, sumps
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.intp]
@@ -124,11 +124,6 @@ def ground_of(city: City) -> Ground:
         underpasses[asset.id] = cells
         house[cells] = river[cells] = False
     return Ground(bed.reshape(shape), (west, south), river.reshape(shape), house.reshape(shape), underpasses)
-
-
-def sumps(city: City) -> dict[str, Underpass]:
-    """The sump and the pumps of every underpass, powered, with what always stands in them."""
-    return {asset.id: sump(int(str(asset.attributes["pumps"]))) for asset in city.of_kind("underpass")}
 
 
 def _points(line: Floats) -> Floats:

@@ -22,7 +22,7 @@ from simulators.devices import Device
 from simulators.physics import fire, gas, plume, site
 from simulators.physics.gas import Chamber
 from simulators.physics.plume import Puffs
-from simulators.physics.underpass import Underpass, sump
+from simulators.physics.underpass import Underpass, sumps
 from simulators.places import Places, Spot, metres
 from simulators.scenario import Act
 
@@ -147,8 +147,7 @@ class Roads:
     _fallen: list[tuple[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for asset in self.city.of_kind("underpass"):
-            self.sumps[asset.id] = sump(int(str(asset.attributes["pumps"])))
+        self.sumps = sumps(self.city)
 
     def plays(self, device: Device, channel: str) -> bool:
         del channel

@@ -133,12 +133,6 @@ class Supply:
             self.model.close_link(half, closed=False)
         self.at_once()
 
-    def isolate(self, pipe: str) -> None:
-        """Shut both ends of a broken pipe: the loss ends, and its own customers have no water."""
-        for half in (pipe, pipe + SECOND_HALF):
-            self.model.close_link(half)
-        self.at_once()
-
     def loss_m3h(self, pipe: str) -> float:
         return self.model.burst_lps(pipe) * M3H_PER_LPS
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gis.city import City
+
 #: Each of the pumps of an underpass of the whole city (ours).
 PUMP_M3S = 0.15
 
@@ -65,6 +67,9 @@ class Underpass:
         self.running = 0 if share < 0.1 else min(wanted, self.available)
 
 
-def sump(pumps: int) -> Underpass:
-    """Only a sump and its pumps: what reaches it, and the road above, are somebody else's."""
-    return Underpass(catchment_m2=0.0, pumps=pumps, pump_m3s=PUMP_M3S)
+def sumps(city: City) -> dict[str, Underpass]:
+    """Sump and pumps of every underpass: what reaches the sump, and the road above, are somebody else's."""
+    return {
+        asset.id: Underpass(catchment_m2=0.0, pumps=int(str(asset.attributes["pumps"])), pump_m3s=PUMP_M3S)
+        for asset in city.of_kind("underpass")
+    }

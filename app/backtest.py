@@ -17,10 +17,11 @@ from core.batch import DOUBTFUL
 from core.clock import DAY_US, HOUR_US, SystemClock
 from core.db import Database
 from core.errors import Invalid
-from events.backtest import Backtest, Load, only
+from events.backtest import Backtest, only
 from events.citytime import CityTime
 from events.edited import document
 from events.engine import Model, load_model
+from events.load import Load
 from events.place import World
 from events.usual import KNOWN_US
 from gis.city import sample_city

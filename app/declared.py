@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,10 +62,7 @@ def load(config: Path) -> Declared:
     policies = gather(policy.load)
     found = gather(lambda: domains.load(read.domains))
     catalogue = gather(lambda: kinds.load(found)) if found else None
-    homes = [ROOT / room for room in ROOMS]
-    if found:
-        homes += [found.folder / info.key for info in found]
-    texts = gather(lambda: text.load(homes))
+    texts = gather(lambda: text.load(_homes(found)))
     model = gather(lambda: load_model(found, catalogue, texts)) if found and catalogue and texts else None
     planned = gather(lambda: plans.load(found)) if found else None
     signs = gather(lambda: declare.load(found, catalogue)) if found and catalogue else None
@@ -73,3 +70,23 @@ def load(config: Path) -> Declared:
     if wrong or not (found and catalogue and texts and policies and model and planned and signs and city):
         raise Mistakes(wrong)
     return Declared(read, found, catalogue, model, planned, signs, city, texts, *policies)
+
+
+def reread(known: Declared) -> Declared:
+    """The same with rules, incident types and texts as their files are now. Raises `Mistakes`: then nothing is taken.
+
+    Channels and kinds are numbered in the database and known to all rooms; other ones need a start.
+    """
+    found = domains.load(known.domains.folder)
+    catalogue = kinds.load(found)
+    if catalogue != known.catalogue:
+        told = "channels and kinds are others: start anew to take them"
+        raise Mistakes([Mistake(str(found.folder), 1, "channels, kinds", "", told)])
+    texts = text.load(_homes(found))
+    return replace(known, domains=found, texts=texts, model=load_model(found, catalogue, texts))
+
+
+def _homes(found: Domains | None) -> list[Path]:
+    """Folders with texts."""
+    own = [ROOT / room for room in ROOMS]
+    return own if found is None else [*own, *(found.folder / info.key for info in found)]

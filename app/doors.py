@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,7 +32,7 @@ from ingest.tap import TappedIntake
 from ingest.tcp import TcpServer
 from ingest.twin_store import Twins
 from iot import registry_store
-from iot.codecs.frame import Decoder, Receipt
+from iot.codecs.frame import Decoder
 from iot.codecs.plain import Mapper
 from iot.registry import Registry
 
@@ -147,11 +147,8 @@ class Doors(Listener, BrokerNews):
     def status(self, gateway: str, payload: bytes, at_us: int) -> None:
         self.states.status(gateway, payload, at_us)
 
-    def twin(
-        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
-    ) -> None:
-        said = [each for payload in payloads for each in twin_store.read(gateway, payload, at_us, own=own)]
-        self.twins.reported(said, receipt)
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        self.twins.reported(twin_store.read(gateway, payload, at_us, own=own))
 
     def turned_away(self, gateway: str, what: str) -> None:
         self.intake.turned_away(gateway, what)

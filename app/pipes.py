@@ -41,7 +41,6 @@ class Pipes:
 
 def world_of(city: Ground) -> World:
     """What the live engine knows of a city beside its sensors. Takes a second or two: not for the event loop."""
-    model = (
-        Located(city) if isinstance(city, City) else None
-    )  # of what was imported no hydraulic model is run yet
+    # Of what was imported no hydraulic model is run yet.
+    model = Located(city) if isinstance(city, City) else None
     return World(Pipes(city), affected=Affected(city), breaks=model)

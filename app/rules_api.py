@@ -22,7 +22,7 @@ from core.errors import Invalid, NotFound, WrongState
 from core.http import Allow, IdempotencyKey, Json, Now, act
 from core.yamlfile import Mistakes
 from events import edited, edited_store
-from events.backtest import Load
+from events.load import Load
 from events.rules import Rule
 
 Reader = Annotated[Actor, Depends(Allow("rule.read"))]

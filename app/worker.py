@@ -77,6 +77,7 @@ class Worker(News):
         self.rules = Rulebook(declared, self.database)
         self.table = ReadingsTable(settings.store.partition, settings.city.timezone)
         self.feeds: list[BatchFeed] = []
+        self._begun = False
         self.spool = Spool(settings.data / "spool" / "worker", settings.ingest.spool_bytes)
         size = BatchSize(rows=settings.ingest.batch_rows)
         self.intake = TappedIntake(settings.ingest.queue_readings, batch=size)
@@ -267,7 +268,9 @@ class Worker(News):
 
     async def _gateways(self) -> None:
         """Who is on line and what devices say they are: durable within a second. What is wished and asked goes out."""
-        await gateways_store.all_gone(self.database, self.clock.now_us())
+        if not self._begun:  # and not when a database comes back: they are connected all the time
+            await gateways_store.all_gone(self.database, self.clock.now_us())
+            self._begun = True
         while True:
             await self.doors.states.flush(self.database)
             await self.doors.twins.exchange(self.database)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from core.actor import Actor
-from core.clock import rfc3339, to_datetime, to_us
+from core.clock import DAY_US, rfc3339, to_datetime, to_us
 from core.db import DictConnection
+from core.errors import Invalid
 from core.http import Allow, IdempotencyKey, Json, Limit, Moment, Now, act, bbox, decode_cursor, levels, page
 from events import actions
 from events.views import EventViews, Filters
@@ -64,6 +66,9 @@ class Report(BaseModel):
     zone: str = ""
     area: str = ""
 
+
+#: Of a span whose load is counted.
+LONGEST_US = 92 * DAY_US
 
 Many = Annotated[list[str] | None, Query()]
 
@@ -128,6 +133,22 @@ def _alerts(routes: APIRouter, views: EventViews) -> None:
             incident=incident,
         )
         return Json(page(found, limit, _key("recorded_at")))
+
+    @routes.get("/alarm-load", tags=["alerts"])
+    async def alarm_load(
+        now: Now,
+        _: Annotated[Actor, Depends(Allow("alert.read"))],
+        from_: Annotated[Moment, Query(alias="from")] = None,
+        to: Moment = None,
+        operators: Annotated[int, Query(ge=1, le=1000)] = 1,
+    ) -> Response:
+        """What alarms asked of each operator (ISA-18.2): of the last 24 hours, or of a span."""
+        end_us = to_us(to) if to else now.now_us()
+        begin_us = to_us(from_) if from_ else end_us - DAY_US
+        if not 0 < end_us - begin_us <= LONGEST_US:
+            raise Invalid(field="from")
+        load = await views.load(begin_us, end_us, operators)
+        return Json({**asdict(load), "by_level": {str(level): n for level, n in load.by_level.items()}})
 
     @routes.get("/alerts/{id_}", tags=["alerts"])
     async def alert(id_: str, _: Annotated[Actor, Depends(Allow("alert.read"))]) -> Response:

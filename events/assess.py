@@ -180,7 +180,8 @@ class Assessor:
         """What the loggers of a district say: those that raised the alert by how much, the others that they did not."""
         first = fallen[0]
         fell = {fact.place.asset: abs(fact.peak) for fact in fallen}
-        kinds = self._rules[first.what].decl.kinds
+        rule = self._rules.get(first.what)
+        kinds = rule.decl.kinds if rule is not None else ()
         others = {
             device.asset
             for device in self._registry.devices.values()

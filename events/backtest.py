@@ -6,32 +6,22 @@ so that nothing is revised; permits, shelves and what people did are not played 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import DAY_US, MINUTE_US
+from core.clock import MINUTE_US
 from events.citytime import CityTime
 from events.detectors import Floats, Ints, Times, merged
 from events.engine import Engine, Model
+from events.load import Load, Stood, load_of
 from events.moves import plain
 from events.offline import Offline
 from events.place import NOWHERE, World
 from events.rules import Rule, RuleSet
 from iot.registry import Registry
 from iot.views import Hours
-
-#: ISA-18.2 and EEMUA 191: more alarms than this in ten minutes is a flood for one operator.
-FLOOD = 10
-WINDOW_US = 10 * MINUTE_US
-#: An alarm that comes and goes this often within a minute chatters; one that stands for less is fleeting, for more
-#: stale (ISA-18.2 leaves the numbers to the alarm philosophy; these are those of its examples).
-CHATTER, CHATTER_US = 3, MINUTE_US
-FLEETING_US, STALE_US = MINUTE_US, DAY_US
-TOP = 10
 
 
 def only(rules: RuleSet, keys: Collection[str]) -> RuleSet:
@@ -40,29 +30,6 @@ def only(rules: RuleSet, keys: Collection[str]) -> RuleSet:
     return RuleSet(
         tuple(Rule(number, rule.domain, rule.decl) for number, rule in enumerate(chosen)), rules.version
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What rules asked of people over a span: figures of ISA-18.2 for one operator."""
-
-    days: float
-    alerts: int
-    incidents: int
-    #: Incidents, and alerts that ask and belong to none.
-    operator_alarms: int
-    busiest_10min: int
-    #: Share of the ten-minute windows with more than `FLOOD` operator alarms.
-    flood_share: float
-    #: Share of the alerts from the `TOP` busiest sources.
-    top_share: float
-    chattering: int
-    fleeting: int
-    stale: int
-    by_rule: dict[str, int]
-    by_type: dict[str, int]
-    by_level: dict[int, int]
-    top: list[tuple[str, int]]
 
 
 class Backtest:
@@ -101,45 +68,12 @@ class Backtest:
         self.engine.correlator.forget_before(last - 2 * 60 * MINUTE_US)
 
     def load(self) -> Load:
-        begin, end = self._span or (0, 0)
-        rows = [row for row in self.offline.alerts.values() if not row.get("withdrawn")]
-        said = [each for each in self.offline.incidents.values() if not each.merged_into]
-        asked = np.array(self.offline.alarms_asked(), np.int64)
-        windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
-        sources = Counter(f"{row['rule']} {row['subject']}" for row in rows)
-        top = sources.most_common(TOP)
-        stood = [(row["returned_us"] or end) - row["raised_us"] for row in rows]
-        return Load(
-            days=(end - begin) / DAY_US,
-            alerts=len(rows),
-            incidents=len(said),
-            operator_alarms=len(asked),
-            busiest_10min=busiest(asked.tolist()),
-            flood_share=float(np.mean(windows > FLOOD)),
-            top_share=sum(n for _, n in top) / max(len(rows), 1),
-            chattering=chattering((f"{row['rule']} {row['subject']}", row["raised_us"]) for row in rows),
-            fleeting=sum(us < FLEETING_US for us in stood),
-            stale=sum(us > STALE_US for us in stood),
-            by_rule=dict(Counter(str(row["rule"]) for row in rows).most_common()),
-            by_type=dict(Counter(each.type for each in said).most_common()),
-            by_level=dict(sorted(Counter(int(row["level"]) for row in rows).items())),
-            top=top,
-        )
-
-
-def busiest(times_us: list[int], window_us: int = WINDOW_US) -> int:
-    """The most alarms in any ten minutes; `times_us` ascend."""
-    most, first = 0, 0
-    for last, at in enumerate(times_us):
-        while at - times_us[first] >= window_us:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
-
-
-def chattering(raised: Iterable[tuple[str, int]]) -> int:
-    """How many sources rose `CHATTER` times within a minute at least once."""
-    by_source: dict[str, list[int]] = {}
-    for source, at_us in raised:
-        by_source.setdefault(source, []).append(at_us)
-    return sum(busiest(sorted(times), CHATTER_US) >= CHATTER for times in by_source.values())
+        alerts = [
+            Stood(
+                row["rule"], f"{row['rule']} {row['subject']}", row["level"], row["raised_us"],
+                row["returned_us"] or None,
+            )
+            for row in self.offline.alerts.values() if not row.get("withdrawn")
+        ]  # fmt: skip
+        types = [each.type for each in self.offline.incidents.values() if not each.merged_into]
+        return load_of(self._span or (0, 0), alerts, types, self.offline.alarms_asked())

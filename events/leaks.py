@@ -31,7 +31,7 @@ SIZES_M3H = (0.0, 6.5, 17.0, np.inf)
 #: Days in which a leak must be sought out at one place before it is announced: beyond doubt, and else.
 DAYS_PLAIN, DAYS_FAINT = 3, 5
 #: What is worth a crew: this flow, this share of what is known to leak, this much of the chance within reach.
-WORTH_M3H, WORTH_SHARE, WORTH_CHANCE = 2.5, 0.02, 0.5
+WORTH_M3H, WORTH_SHARE, WORTH_CHANCE = 2.5, 0.03, 0.6
 #: Nothing that was there from before is announced, and no noise is known, in fewer days.
 LEARNING_DAYS = 60
 #: The end of a leak is weighed anew for so many days, and takes at least this share of it away.
@@ -211,17 +211,22 @@ class Finder:
             others = [each for each in self.leaks if each is not leak]
             age = n - leak.announced
             if age in AGAIN_DAYS:
-                near = np.tile(self._field.apart_m[leak.look % self._pipes] < AGAIN_M, len(self._field.looks))
-                fresh = self._place(said, others, _near_courses(leak.course, age, n), near)
+                fresh = self._place(
+                    said, others, _near_courses(leak.course, age, n), self._around(leak, AGAIN_M)
+                )
             elif age % COURSE_DAYS == 0:
-                same = np.arange(len(self._looks)) % self._pipes == leak.look % self._pipes
-                fresh = self._place(said, others, _near_courses(leak.course, age, n), same)
+                fresh = self._place(said, others, _near_courses(leak.course, age, n), self._around(leak, 0.0))
             else:
                 continue
             if fresh is not None:
                 leak.look, leak.course, leak.flow_m3h = fresh.look, fresh.course, fresh.flow_m3h
         self._fit(said)
         self.leaks = [leak for leak in self.leaks if leak.announced is not None or leak.flow_m3h > 0]
+
+    def _around(self, leak: Leak, metres: float) -> Rows:
+        """The looks of the pipes within a distance of a leak's, its own among them."""
+        pipes = np.flatnonzero(self._field.apart_m[leak.look % self._pipes] <= metres)
+        return np.concatenate([pipes + size * self._pipes for size in range(len(self._field.looks))])
 
     def _ripe(self, leak: Leak, n: int) -> bool:
         if leak.announced is not None:
@@ -266,46 +271,45 @@ class Finder:
             for leak, flow in zip(self.leaks, flows, strict=True):
                 leak.flow_m3h = float(flow)
 
-    def _gains(self, seen: _Seen, courses: list[Course], looks: slice | None = None) -> tuple[Floats, Floats]:
-        """(courses, looks) each: what a leak would explain, and its flow. Looks out of their size explain nothing."""
+    def _gains(
+        self, seen: _Seen, courses: list[Course], rows: Rows, *, any_size: bool = False
+    ) -> tuple[Floats, Floats]:
+        """(courses, rows) each: what a leak would explain, and its flow. Looks out of their size explain nothing."""
         shares = np.column_stack([course.of(len(seen.rest)) for course in courses]) * seen.weight[:, None]
-        rows = looks or slice(None)
         product = seen.across(shares, seen.rest) @ self._looks[rows].T
         power = np.maximum(seen.power(shares) @ self._power[rows].T, 1e-9)
         flow = product / power
-        fits = flow > 0 if looks else (flow > self._from) & (flow < self._to)
+        fits = flow > 0 if any_size else (flow > self._from[rows]) & (flow < self._to[rows])
         return np.where(fits, product**2 / power, 0.0), flow
 
     def _place(
-        self, said: Floats, others: list[Leak], courses: list[Course], only: NDArray[np.bool_] | None = None
+        self, said: Floats, others: list[Leak], courses: list[Course], only: Rows | None = None
     ) -> Leak | None:
         """The leak that explains most beside others. `only` are the looks that it may have."""
         seen = self._seen(said, others)
+        rows = np.arange(len(self._looks)) if only is None else only
         if only is None:  # a leak of any size is sought by the looks of the smallest first
-            gain, _flow = self._gains(seen, courses, slice(0, self._pipes))
+            gain, _flow = self._gains(seen, courses, rows[: self._pipes], any_size=True)
             best = gain.max(axis=1)
             if best.max() < GAIN:
                 return None
             courses = [courses[row] for row in np.argsort(-best)[:SHORTLIST]]
-        allowed = np.ones(len(self._looks)) if only is None else only
-        course = courses[int((self._gains(seen, courses)[0] * allowed).max(axis=1).argmax())]
+        course = courses[int(self._gains(seen, courses, rows)[0].max(axis=1).argmax())]
         if course.since is not None and course.since < len(said) - 1:
             seen = self._seen(said, others, course)
-        gain, flow = self._gains(seen, [course])
-        gain = gain[0] * allowed
-        if not gain.any():
+        gain, flow = self._gains(seen, [course], rows)
+        rows, flow, most = rows[gain[0] > 0], flow[0, gain[0] > 0], float(gain.max())
+        if not len(rows):
             return None
-        chance, look, size = self._chances(seen, course, np.maximum(flow[0], 0.0), gain > 0)
+        chance, look, size = self._chances(seen, course, rows, flow)
         place = int((self._worth @ chance).argmax())
-        return Leak(look, place, course, size, float(self._near[place] @ chance), float(gain.max()))
+        return Leak(look, place, course, size, float(self._near[place] @ chance), most)
 
-    def _chances(
-        self, seen: _Seen, course: Course, flow: Floats, fits: NDArray[np.bool_]
-    ) -> tuple[Floats, int, float]:
+    def _chances(self, seen: _Seen, course: Course, rows: Rows, flow: Floats) -> tuple[Floats, int, float]:
         """The posterior of each pipe, what a leak looks like being believed only so far; the best look and its flow."""
         share = course.of(len(seen.rest))[:, None] * seen.weight[:, None]
         product, power = seen.across(share, seen.rest)[0], np.maximum(seen.power(share)[0], 1e-9)
-        expected = self._looks * power
+        expected = self._looks[rows] * power
         for _ in range(2):
             shown = expected * flow[:, None]
             noise = power + (OWN_ERROR * shown) ** 2
@@ -314,11 +318,12 @@ class Finder:
             )
         shown = expected * flow[:, None]
         noise = power + (OWN_ERROR * shown) ** 2 + MEAN_ERROR**2 * (shown**2).mean(axis=1, keepdims=True)
-        log = -0.5 * ((product - shown) ** 2 / noise + np.log(noise)).sum(axis=1)
-        log[~fits] = -np.inf
-        chance = np.exp(log - log.max()).reshape(-1, self._pipes).sum(axis=0)
-        look = int(log.argmax())
-        return chance / chance.sum(), look, float(flow[look])
+        off = (product - shown) ** 2 / noise
+        log = -0.5 * (off + np.log(noise)).sum(axis=1)
+        best = int(log.argmax())
+        log /= max(1.0, float(off[best].mean()))  # what even the best leaves over is not believed either
+        chance = np.bincount(rows % self._pipes, np.exp(log - log[best]), self._pipes)
+        return chance / chance.sum(), int(rows[best]), float(flow[best])
 
     def _best_end(self, said: Floats) -> tuple[Leak | None, int, float]:
         """The announced leak that most likely ended, the day, and what its end explains."""

@@ -291,6 +291,16 @@ ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
 SELECT at, action, actor, before, after, fields FROM incident_log
 WHERE incident = %(id)s AND (%(as_of)s::timestamptz IS NULL OR at <= %(as_of)s) ORDER BY id
 
+-- name: alerts_of_span
+-- What was written down in a span; `asked`: it asked somebody, and belongs to no incident.
+SELECT rule, subject, level, raised_at, returned_at, recorded_at,
+       asks AND incident IS NULL AND NOT backdated AS asked
+FROM alerts WHERE recorded_at >= %(from)s AND recorded_at < %(to)s AND NOT withdrawn ORDER BY recorded_at, id
+
+-- name: incidents_of_span
+SELECT type, opened_at, NOT backdated AS asked FROM incidents
+WHERE opened_at >= %(from)s AND opened_at < %(to)s AND state <> 'merged' ORDER BY opened_at, id
+
 -- name: live_incident_ids
 SELECT id FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at
 

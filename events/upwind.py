@@ -76,18 +76,20 @@ class Traces:
         self._known: dict[tuple[str, str], tuple[int, dict[str, float]]] = {}
 
     def __call__(self, channel: str, place: Place) -> dict[str, float]:
-        """Asset → probability; empty where too little is known. Traced once a step: what it costs is bounded."""
+        """Asset → probability, of the steps that are over; empty where too little is known. Traced once a step."""
         monitors = _near(place, self._monitors.get(channel, []))[:MONITORS]
         points = np.array([point for _, point in monitors], np.int32)
         newest = self._trail.newest(points)
-        key = channel, place.asset or place.device
-        if newest != NEVER and self._known.get(key, (NEVER, {}))[0] != newest:
-            self._known[key] = newest, self._trace(place, monitors, newest)
-        return self._known[key][1] if key in self._known else {}
+        if newest == NEVER:
+            return {}
+        key, end = (channel, place.asset or place.device), newest - 1
+        if key not in self._known or self._known[key][0] != end:
+            self._known[key] = end, self._trace(place, monitors, end)
+        return self._known[key][1]
 
-    def _trace(self, place: Place, monitors: list[tuple[Place, int]], newest: int) -> dict[str, float]:
-        wind = self._wind(place, newest)
-        seen = self._trail.steps(np.array([point for _, point in monitors], np.int32), newest)
+    def _trace(self, place: Place, monitors: list[tuple[Place, int]], end: int) -> dict[str, float]:
+        wind = self._wind(place, end)
+        seen = self._trail.steps(np.array([point for _, point in monitors], np.int32), end)
         heard = np.isfinite(seen).any(axis=1) & np.isfinite(wind).all(axis=1)
         if np.count_nonzero(heard) < LEAST_STEPS:
             return {}
@@ -104,11 +106,11 @@ class Traces:
         found = trace(Air(np.array(middles), monitor_xy, seen[heard], from_deg, speed))
         return dict(zip(names, found.probability.tolist(), strict=True))
 
-    def _wind(self, place: Place, newest: int) -> Floats:
+    def _wind(self, place: Place, end: int) -> Floats:
         """(STEPS, 2): where it came from in degrees, m/s, of the nearest vanes; NaN where nobody knows."""
         vanes = sorted(self._vanes, key=lambda vane: vane[0].metres_to(place))[:VANES]
         points = [point for there, *both in vanes if there.metres_to(place) <= REACH_M for point in both]
-        told = self._trail.steps(np.array(points, np.int32), newest)
+        told = self._trail.steps(np.array(points, np.int32), end)
         speed, degrees = told[:, 0::2], np.radians(told[:, 1::2])
         north, east = _means(speed * np.cos(degrees)), _means(speed * np.sin(degrees))
         return np.stack([np.degrees(np.arctan2(east, north)) % 360, np.hypot(east, north)], axis=1)

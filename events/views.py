@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.clock import DAY_US, to_datetime
+from core.clock import DAY_US, to_datetime, to_us
 from core.db import Database, DictConnection
 from core.errors import NotFound
 from core.people_store import named
 from core.text import LANGUAGES, Texts
 from events import alarm, incident, store
 from events.engine import Row
+from events.load import Load, Stood, load_of
 from events.sentence import Speech
 
 #: Screens start from at most so many; the rest is in the lists.
@@ -189,6 +190,23 @@ class EventViews:
         assert alerts is not None
         assert incidents is not None
         return {"alerts": alerts["n"], "incidents": incidents["n"]}
+
+    async def load(self, from_us: int, to_us_: int, operators: int = 1) -> Load:
+        """What alarms asked of the operators in a span, by what is stored."""
+        span = {"from": to_datetime(from_us), "to": to_datetime(to_us_)}
+        async with self.database.transaction() as connection:
+            alerts = await store.rows(connection, "alerts_of_span", **span)
+            incidents = await store.rows(connection, "incidents_of_span", **span)
+        stood = [
+            Stood(
+                row["rule"], f"{row['rule']} {row['subject']}", row["level"], to_us(row["raised_at"]),
+                to_us(row["returned_at"]) if row["returned_at"] else None,
+            )
+            for row in alerts
+        ]  # fmt: skip
+        asked = [to_us(row["recorded_at"]) for row in alerts if row["asked"]]
+        asked += [to_us(row["opened_at"]) for row in incidents if row["asked"]]
+        return load_of((from_us, to_us_), stood, [row["type"] for row in incidents], asked, operators)
 
     # -- shared --------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from core.metrics import Metrics
 from ingest import mqtt
 from ingest.intake import Intake
 from ingest.mqtt import Code, Kind, Message, Packet, Properties, ProtocolError, Run, Slicer
-from ingest.rights import REPLY, STATUS, TELEMETRY, TWIN
+from ingest.rights import REPLY, SAID, STATUS, TELEMETRY, TWIN
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
 from iot.codecs.plain import Mapper
@@ -68,10 +68,7 @@ class BrokerNews:
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
-    def twin(
-        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
-    ) -> None:
-        """What devices say they are (`own`: the gateway itself). Settle the receipt when it is kept."""
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,22 +239,25 @@ class Wire(Stream):
         acknowledged = (
             mqtt.acknowledge(Kind.PUBREC if run.qos == 2 else Kind.PUBACK, run.ids) if run.ids else b""
         )
-        if heard is None or heard.source in (STATUS, REPLY):
+        if heard is None or heard.source in SAID:
             if heard is not None:
-                tell = self.link.news.status if heard.source == STATUS else self.link.news.reply
                 for payload in run.payloads:
-                    tell(heard.gateway, payload, now_us)
+                    self._said(heard, payload, now_us)
             self.answer(acknowledged)
             return
         receipt: Receipt = NoReceipt()
         if run.ids:
             receipt = self.promise(acknowledged, len(run.ids), sum(map(len, run.payloads)))
-        if heard.source == TWIN:
-            self.link.news.twin(heard.gateway, run.payloads, now_us, receipt, own=False)
+        self.link.intake.put(Parcel(heard.gateway, heard.source, run.payloads, now_us, receipt, run.topic))
+
+    def _said(self, heard: Heard, payload: bytes, now_us: int) -> None:
+        news = self.link.news
+        if heard.source == STATUS:
+            news.status(heard.gateway, payload, now_us)
+        elif heard.source == REPLY:
+            news.reply(heard.gateway, payload, now_us)
         else:
-            self.link.intake.put(
-                Parcel(heard.gateway, heard.source, run.payloads, now_us, receipt, run.topic)
-            )
+            news.twin(heard.gateway, payload, now_us, own=False)
 
     def _received(self, packet: Packet) -> None:
         version = self.settings.version

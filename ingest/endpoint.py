@@ -11,17 +11,17 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from core.clock import Clock
 from core.errors import Unavailable
 from core.log import logger
 from core.metrics import Metrics
-from ingest import mqtt
+from ingest import mqtt, rights
 from ingest.intake import Intake
 from ingest.mqtt import Code, Connect, Kind, Message, Packet, ProtocolError, Run, Slicer
-from ingest.rights import MESSAGE, OWN_TWIN, REPLY, STATUS, TWIN, GatewayRights, Rights
+from ingest.rights import GatewayRights, Rights
 from ingest.session import Board, Session, Subscription
 from ingest.stream import NoReceipt, Stream
 from iot.codecs.frame import Parcel, Receipt
@@ -67,10 +67,8 @@ class Listener:
 
     def reply(self, gateway: str, payload: bytes, at_us: int) -> None: ...
 
-    def twin(
-        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
-    ) -> None:
-        """What devices say they are (`own`: the gateway itself). Settle the receipt when it is kept."""
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        """What devices say they are; `own`: the gateway itself."""
 
     def turned_away(self, gateway: str, what: str) -> None:
         """It tried what it may not; `gateway` is only what it calls itself when its secret is wrong."""
@@ -176,15 +174,8 @@ class Endpoint:
         """A message in a gateway's name that is not part of its stream: its will."""
         role = self.rights.publish(session.gateway, message.topic)
         now_us = self.clock.now_us()
-        if role in (STATUS, MESSAGE):
-            if role == STATUS:
-                self.listener.status(session.gateway, message.payload, now_us)
-            self._deliver(message, session)
-        elif role == REPLY:
-            self.listener.reply(session.gateway, message.payload, now_us)
-        elif role in (TWIN, OWN_TWIN):
-            said, own = [message.payload], role == OWN_TWIN
-            self.listener.twin(session.gateway, said, now_us, NoReceipt(), own=own)
+        if role in rights.SAID:
+            self.said(session, role, message, now_us)
         elif role is not None:
             parcel = Parcel(session.gateway, role, [message.payload], now_us, NoReceipt(), message.topic)
             self.intake.put(parcel)
@@ -194,6 +185,20 @@ class Endpoint:
         if len(self._rates) > 2 * self.limits.connections:
             self._rates.clear()
         return self._rates.setdefault(gateway, (Bucket(self.limits.messages_s), Bucket(self.limits.bytes_s)))
+
+    def said(self, session: Session, role: str | None, message: Message, now_us: int) -> None:
+        """What is no reading: heard by whom it concerns, and passed on where somebody may have subscribed to it."""
+        gateway = session.gateway
+        match role:
+            case rights.STATUS:
+                self.listener.status(gateway, message.payload, now_us)
+                self._deliver(message, session)
+            case rights.REPLY:
+                self.listener.reply(gateway, message.payload, now_us)
+            case rights.TWIN | rights.OWN_TWIN:
+                self.listener.twin(gateway, message.payload, now_us, own=role == rights.OWN_TWIN)
+            case _:
+                self._deliver(message, session)
 
     def new_client_id(self) -> str:
         self._names += 1
@@ -325,6 +330,10 @@ class Connection(Stream):
             asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
         else:
             self._transport.close()
+
+    def write(self, data: bytes) -> None:
+        if not self._ended:  # else its last word is said
+            super().write(data)
 
     def check(self, now_s: float) -> None:
         """Once a second: is it still there, and does it get on?"""
@@ -542,15 +551,10 @@ class Connection(Stream):
             self._unreleased.update(run.ids)
         endpoint = self.endpoint
         now_us = endpoint.clock.now_us()
-        if role in (STATUS, REPLY, MESSAGE):
+        if role in rights.SAID:
             for payload in run.payloads:
-                if role == STATUS:
-                    endpoint.listener.status(self.gateway, payload, now_us)
-                if role == REPLY:
-                    endpoint.listener.reply(self.gateway, payload, now_us)
-                else:
-                    message = Message(run.topic, payload, run.qos, run.retain, run.properties or {})
-                    endpoint._deliver(message, self._session)  # noqa: SLF001 - its own connection
+                message = Message(run.topic, payload, run.qos, run.retain, run.properties or {})
+                endpoint.said(self._session, role, message, now_us)
             if run.ids:
                 self.answer(mqtt.acknowledge(kind, run.ids))
                 self._check_window()
@@ -560,10 +564,7 @@ class Connection(Stream):
             size = sum(map(len, run.payloads))
             receipt = self.promise(mqtt.acknowledge(kind, run.ids), len(run.ids) if run.qos == 1 else 0, size)
             self._check_window()
-        if role in (TWIN, OWN_TWIN):
-            endpoint.listener.twin(self.gateway, run.payloads, now_us, receipt, own=role == OWN_TWIN)
-        else:
-            endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
+        endpoint.intake.put(Parcel(self.gateway, role, run.payloads, now_us, receipt, run.topic))
 
     def _check_window(self) -> None:
         """What is neither acknowledged nor released [3.3.4] stays within what CONNACK said; 3.1.1 has no limit."""

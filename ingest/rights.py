@@ -15,6 +15,8 @@ TWIN = "twin"
 OWN_TWIN = "own-twin"
 #: To be passed on to subscribers and nothing else; no gateway topic is, only tests of the endpoint use it.
 MESSAGE = "message"
+#: All that is no reading.
+SAID = frozenset({STATUS, REPLY, TWIN, OWN_TWIN, MESSAGE})
 
 #: The part of a telemetry topic after the gateway → the format of what is published there.
 TELEMETRY: Mapping[str, str] = {"": "senml", "cbor": "senml-cbor", "arrow": "arrow"}

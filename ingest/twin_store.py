@@ -1,14 +1,16 @@
-"""Device twins on the wire: what devices say they are, kept before it is acknowledged; what they shall be, told again
-until they say that they have taken it.
+"""Device twins on the wire: what devices say they are, and what they shall be, told until they say that they took it.
 
 `twin/<gateway>`          {"<wire name>": {"firmware": "1.4", "period_s": 60, "version": 3}, …}, from the gateway
 `twin/<gateway>/desired`  {"<wire name>": {"version": 3, "desired": {"period_s": 60}}, …}, retained, to the gateway
+
+A report is acknowledged when it is in memory: it is a state, said anew at every connect, and must not hold up the
+acknowledgements of readings while the database is away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -18,12 +20,11 @@ from core.db import Database
 from core.http import to_json
 from ingest.mqtt import Message
 from iot.care_store import QUERIES
-from iot.codecs.frame import Receipt
 
-#: A device says this much of itself at most, and so many wait for the database; more is not acknowledged.
+#: A device says this much of itself at most; so many devices a message, and while the database is away.
 MOST_BYTES = 4096
 MOST_DEVICES = 1000
-MOST_WAITING = 10_000
+MOST_WAITING = 100_000
 #: Wishes that are told at once.
 MOST_WISHES = 10_000
 
@@ -62,35 +63,40 @@ class Twins:
     """`publish` reaches a gateway."""
 
     publish: Callable[[Message], object]
-    _waiting: list[tuple[list[Said], Receipt]] = field(default_factory=list)
+    _waiting: dict[tuple[str, str], Said] = field(default_factory=dict)
     _told: dict[str, bytes] = field(default_factory=dict)
 
-    def reported(self, said: list[Said], receipt: Receipt) -> None:
-        """Acknowledged when it is kept. While too much waits, nothing more is taken: it comes again."""
-        if sum(len(each) for each, _ in self._waiting) < MOST_WAITING:
-            self._waiting.append((said, receipt))
+    def reported(self, said: Iterable[Said]) -> None:
+        """Kept until the database takes it; of devices beyond what fits nothing is."""
+        for each in said:
+            key = each.gateway, each.wire_name
+            known = self._waiting.get(key, each)
+            if known is not each or len(self._waiting) < MOST_WAITING:
+                version = max(known.version, each.version)
+                self._waiting[key] = replace(each, reported=known.reported | each.reported, version=version)
 
     async def exchange(self, database: Database) -> None:
-        """Once a second: keep what was said, acknowledge it, tell what is wished."""
+        """Once a second: keep what was said, tell what is wished."""
         if self._waiting:
             await self._keep(database)
         await self._tell(database)
 
     async def _keep(self, database: Database) -> None:
-        waiting = list(self._waiting)
+        waiting, self._waiting = self._waiting, {}
         rows = [
             {
                 "gateway": each.gateway, "wire_name": each.wire_name, "reported": Jsonb(each.reported),
                 "version": each.version, "now": to_datetime(each.at_us),
             }
-            for said, _ in waiting
-            for each in said
+            for each in waiting.values()
         ]  # fmt: skip
-        async with database.transaction() as connection, connection.cursor() as cursor:
-            await cursor.executemany(QUERIES["report"], rows)
-        del self._waiting[: len(waiting)]
-        for _, receipt in waiting:
-            receipt.settle(0, ())
+        try:
+            async with database.transaction() as connection, connection.cursor() as cursor:
+                await cursor.executemany(QUERIES["report"], rows)
+        except BaseException:
+            newer, self._waiting = self._waiting, waiting
+            self.reported(newer.values())
+            raise
 
     async def _tell(self, database: Database) -> None:
         """One retained message a gateway; an empty one takes it back when nothing is open any more."""

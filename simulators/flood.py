@@ -186,6 +186,7 @@ class Flood:
         self._gathered = np.zeros(len(rows))
         self._rising = np.zeros(len(rows))
         self._owed_s = 0.0
+        self._standing: Floats | None = None
         self.deepest_m = np.zeros(self.ground.bed_m.size)
         self.fell_m3 = self.lifted_m3 = self.into_drains_m3 = self.up_m3 = self.away_m3 = 0.0
 
@@ -222,6 +223,7 @@ class Flood:
         self.drains.feed(sinks / dt)
         self.drains.advance(EXCHANGE_S)
         self._rising = self.drains.rising()
+        self._standing = None
 
     def clog(self, manholes: Iterable[str], share: float) -> None:
         """From now on the inlets of these take a share of what they are made for; 1: they are clean."""
@@ -260,6 +262,12 @@ class Flood:
         cells = np.flatnonzero(self.ground.land.reshape(-1) & (self.deepest_m >= depth_m))
         lonlat = self.city.plane.lonlats(self.ground.centres[cells])
         return [(*at, deep) for at, deep in zip(lonlat.tolist(), self.deepest_m[cells].tolist(), strict=True)]
+
+    def sewer_m(self, manhole: str) -> float:
+        """Depth of water in a manhole or in the forebay of a pumping station."""
+        if self._standing is None:
+            self._standing = self.drains.depth_m()
+        return float(self._standing[self.manholes.index(manhole)])
 
     def depth_at(self, cell: int) -> float:
         return float(self.surface.depth_m.reshape(-1)[cell])

@@ -217,6 +217,10 @@ class Roads:
             self.storm.underpass_m(asset) if asset in self.sumps else self.storm.depth_at(self._cells[asset])
         )
 
+    def sewer_m(self, manhole: str) -> float:
+        """What the storm adds in a manhole or a forebay."""
+        return 0.0 if self.storm is None else self.storm.sewer_m(manhole)
+
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         if device.kind == "fl_rain":
             window = {"rain_5m": 300, "rain_1h": 3600, "rain_24h": 86_400}[channel] * SECOND_US
@@ -249,9 +253,37 @@ class Roads:
 
 
 @dataclass(slots=True)
+class Sewers:
+    """Levels in manholes and forebays: what is there on a calm day, and the storm's water on top."""
+
+    roads: Roads
+    spots: Sequence[Spot]
+
+    def plays(self, device: Device, channel: str) -> bool:
+        manhole = device.kind == "dr_manhole_level" and device.role != "chain"
+        return manhole or (device.kind, channel) == ("dr_pump_station", "forebay_level")
+
+    def begin(self, action: Act, cause: int, now_us: int) -> Spot | None: ...
+    def end(self, cause: int, now_us: int) -> None: ...
+    def step(self, now_us: int, dt_s: float) -> None: ...
+
+    def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
+        del now_us
+        risen = self.roads.sewer_m(device.spot.asset)
+        level = max(calm - risen, 0.0) if channel == "depth_below_cover" else calm + risen
+        place = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
+        return round(level, 2), label(self.roads.weather.rained, 100 + place) if risen > RISEN_M else NOBODY
+
+
+#: Less than this is no rise in a sewer.
+RISEN_M = 0.05
+
+
+@dataclass(slots=True)
 class Chain:
     """Manholes one below the other. A closed drain turns those above it into one pool that rises."""
 
+    roads: Roads
     spots: Sequence[Spot]
     pool_m2: float = 25.0
     base_m3h: float = 72.0
@@ -303,11 +335,14 @@ class Chain:
         del now_us
         row = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
         level, cause = self._level(row, calm if channel == "level" else 0.26)
+        risen = self.roads.sewer_m(device.spot.asset)
+        if risen > RISEN_M:
+            level, cause = level + risen, self.roads.weather.rained if cause == NOBODY else cause
         if channel == "flow":
             return round(calm * (level / 0.26) ** 1.6, 1), cause
         if channel == "depth_below_cover":
             spot = self.spots[row]
-            return round(spot.ground_m - spot.invert_m - level, 2), cause
+            return round(max(spot.ground_m - spot.invert_m - level, 0.0), 2), cause
         return round(level, 2), cause
 
     def _level(self, row: int, calm: float) -> Shown:
@@ -522,8 +557,9 @@ def of(
 ) -> list[Part]:
     """The parts of a city for a run of so many hours; the supply has a file of its own."""
     weather = Weather()
+    wet = Roads(weather, places.underpasses, roads, city, hours)
     return [
-        weather, Roads(weather, places.underpasses, roads, city, hours), Chain(places.drain_chain),
+        weather, wet, Sewers(wet, (*places.manholes, *places.pump_stations)), Chain(wet, places.drain_chain),
         Gas(places.gas_cluster, places.well_cluster, places.manholes), Sites(weather, places.sites),
         Fires(places.buildings[0], seed, detectors),
     ]  # fmt: skip

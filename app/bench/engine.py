@@ -21,12 +21,13 @@ from core.batch import Batch
 from core.clock import DAY_US, MINUTE_US, SECOND_US, SystemClock
 from core.db import Database
 from events.background import Background, Speakers
-from events.backtest import Backtest, busiest
+from events.backtest import Backtest
 from events.citytime import CityTime
 from events.correlate import Correlator, Fact
 from events.detectors import Detector
 from events.detectors.build import build
 from events.engine import Engine, Model, load_model
+from events.load import busiest
 from events.place import Place
 from events.rules import Rule, RuleDecl, RuleSet
 from events.usual import BINS, Usual

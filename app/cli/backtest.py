@@ -19,9 +19,9 @@ from core import domains as reading
 from core.clock import DAY_US, SystemClock, to_us
 from core.db import Database
 from core.http import to_json
-from events.backtest import Load
 from events.citytime import CityTime
 from events.engine import Model, load_model
+from events.load import Load
 from iot import kinds, registry_store
 
 #: Without `--from`: the last week.

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 
 import msgspec
-import numpy as np
 
 from core.batch import FROM_GATEWAY
 from core.clock import SECOND_US
@@ -62,7 +61,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 _plain = msgspec.json.Decoder(list[Plain]).decode
-_firsts = msgspec.json.Decoder(list[First]).decode
+_first = msgspec.json.Decoder(First).decode
 _records = msgspec.json.Decoder(list[Record]).decode
 #: What msgspec raises on bytes that are not what was asked for.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -71,115 +70,76 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode(parcel: Parcel, into: Columns) -> None:
     """Append the readings of a parcel's packs; see `iot.codecs.frame.Decoder`."""
     received_s = parcel.received_us / SECOND_US
-    if _append_numbers(parcel.payloads, received_s, into):
+    if _append_plain(parcel.payloads, received_s, into):
         return
     for payload in parcel.payloads:
-        if not _append_numbers([payload], received_s, into):
-            rows = len(into)
+        rows = len(into)
+        if not _append_based(payload, received_s, into):
             _append_any(payload, received_s, into)
-            into.counts.append(len(into) - rows)
+        into.counts.append(len(into) - rows)
 
 
-def _append_numbers(payloads: Sequence[bytes], received_s: float, into: Columns) -> bool:
-    """Read packs of numbers, whose bases all stand in their first records, in a few passes over all of them.
-
-    False: there is one among them that must be looked at by itself, and nothing was done.
-    """
-    for append_all in (_append_plain, _append_based):
-        try:
-            if append_all(payloads, received_s, into):
-                return True
-        except UNREADABLE:
-            pass  # not of that shape
-    return False
-
-
-def _append_plain(payloads: Sequence[bytes], received_s: float, into: Columns) -> bool:
-    """Packs without any bases."""
-    packs = list(map(_plain, payloads))
-    records = list(chain.from_iterable(packs))
-    return _append_records(records, list(map(len, packs)), (), received_s, into)
-
-
-def _append_based(payloads: Sequence[bytes], received_s: float, into: Columns) -> bool:
-    """Packs of which each has a first record with bases, and maybe more without."""
-    closes = [payload.find(b"}") + 1 for payload in payloads]
-    heads = _firsts(b"[" + b",".join(p[1:close] for p, close in zip(payloads, closes, strict=True)) + b"]")
-    if len(heads) != len(payloads) or {payload[:1] for payload in payloads} != {b"["}:
-        return False  # a brace in a string, perhaps
-    rests = [payload[close:] for payload, close in zip(payloads, closes, strict=True)]
-    counts, records = _read(rests) if rests.count(b"]") < len(rests) else ([0] * len(rests), [])
-    rows: list[Plain | First] = []
-    skips: dict[int, list[int]] = {}
-    at = 0
-    for pack, head in enumerate(heads):
-        end = at + counts[pack]
-        if head.v == head.v:
-            rows.append(head)
-            counts[pack] += 1
-        elif head.n or head.u or head.t:
-            return False
-        else:  # a record that only sets bases
-            skips[into.frame + pack] = list(range(1, counts[pack] + 1))
-        rows += records[at:end]
-        at = end
-    if not _append_records(rows, counts, heads, received_s, into):
+def _append_plain(payloads: list[bytes], received_s: float, into: Columns) -> bool:
+    """Read packs of plain records in a few passes over all of them. False: they are not, and nothing was done."""
+    try:
+        packs = list(map(_plain, payloads))
+    except UNREADABLE:
         return False
-    into.skips.update(skips)
-    return True
-
-
-def _read(rests: Sequence[bytes]) -> tuple[list[int], list[Plain]]:
-    """How many records there are in what follows the first record of each pack, and all of them.
-
-    They are read as one. That each pack is whole by itself follows from its last bytes and from every brace being the
-    end of a record, none part of a string; else `ValidationError`.
-    """
-    if {rest[-2:] for rest in rests} != {b"}]"} or not rests[0].startswith(b","):
-        raise msgspec.ValidationError("look closer")
-    counts = [rest.count(b"}") for rest in rests]
-    records = _plain(b"[" + b"".join([rest[:-1] for rest in rests])[1:] + b"]")
-    if len(records) != sum(counts):
-        raise msgspec.ValidationError("look closer")
-    return counts, records
-
-
-def _append_records(
-    records: Sequence[Plain | First],
-    counts: Sequence[int],
-    bases: Sequence[First],
-    received_s: float,
-    into: Columns,
-) -> bool:
-    """Append records of numbers, `counts` of each pack; False when there is one among them with an odd time."""
-    names = [record.n for record in records]
-    units = [record.u for record in records]
-    times = np.fromiter([record.t for record in records], np.float64, len(records))
-    if any(base.bn for base in bases):
-        names = [base + name for base, name in zip(_spread(bases, counts, "bn"), names, strict=True)]
-    if any(base.bu for base in bases):
-        spread = _spread(bases, counts, "bu")
-        units = [unit or base for base, unit in zip(spread, units, strict=True)] if any(units) else spread
-    if bases:
-        times += np.repeat([base.bt for base in bases], counts)
-    if not (np.abs(times) < SANE_S).all():
+    counts = list(map(len, packs))
+    if not _append_records(list(chain.from_iterable(packs)), received_s, into):
         return False
-    if (times < RELATIVE_BELOW_S).any():
-        times = np.where(times < RELATIVE_BELOW_S, np.where(times == 0, NO_TIME, received_s + times), times)
-    into.names += names
-    into.times += times.tolist()
-    into.units += units
-    into.values += [record.v for record in records]
     into.counts += counts
     return True
 
 
-def _spread(bases: Sequence[First], counts: Sequence[int], key: str) -> list[str]:
-    """A base of each pack, as often as it has records."""
-    spread: list[str] = []
-    for base, count in zip(bases, counts, strict=True):
-        spread += [getattr(base, key)] * count
-    return spread
+def _append_based(payload: bytes, received_s: float, into: Columns) -> bool:
+    """Read a pack of numbers whose bases all stand in its first record. False: it is not one, nothing was done."""
+    close = payload.find(b"}") + 1  # of the first record, or in a string of it: then it cannot be read
+    try:
+        first = _first(payload[1:close])
+        records = _plain(b"[" + payload[close + 1 :]) if payload[close : close + 1] == b"," else []
+    except UNREADABLE:
+        return False
+    if not payload.startswith(b"[") or (not records and payload[close:].strip() != b"]"):
+        return False
+    only_bases = first.v != first.v
+    if only_bases:
+        if first.n or first.u or first.t:
+            return False
+        into.skips[into.frame] = list(range(1, len(records) + 1))
+    else:
+        records.insert(0, Plain(first.n, first.v, first.t, first.u))
+    if _append_records(records, received_s, into, first):
+        return True
+    into.skips.pop(into.frame, None)
+    return False
+
+
+def _append_records(
+    records: list[Plain], received_s: float, into: Columns, bases: First | None = None
+) -> bool:
+    """Append records of numbers; False when there is one among them that must be looked at by itself."""
+    if not records:
+        return False
+    names = [record.n for record in records]
+    times = [record.t for record in records]
+    units = [record.u for record in records]
+    if bases is not None:
+        if bases.bn:
+            names = [bases.bn + name for name in names]
+        if bases.bt:
+            times = [bases.bt + t for t in times] if any(times) else [bases.bt] * len(times)
+        if bases.bu:
+            units = [unit or bases.bu for unit in units] if any(units) else [bases.bu] * len(units)
+    if max(times) >= SANE_S:
+        return False
+    if min(times) < RELATIVE_BELOW_S:
+        times = [_moment(t, received_s) for t in times]
+    into.names += names
+    into.times += times
+    into.units += units
+    into.values += [record.v for record in records]
+    return True
 
 
 def _moment(time_s: float, received_s: float) -> float:

@@ -12,9 +12,9 @@ from core.clock import DAY_US, MINUTE_US, SECOND_US
 from core.db import Database, connect
 from core.domains import Domains
 from core.errors import Invalid
-from events.backtest import Load
 from events.citytime import CityTime
 from events.engine import Model, load_model
+from events.load import Load
 from events.place import NOWHERE
 from iot import kinds, registry_store
 from iot.partitions import ReadingsTable

@@ -124,6 +124,16 @@ def test_a_declared_rule_decides_as_in_the_engine(tmp_path: Path) -> None:
     assert float(rows[5]["score"]) > 0.5
 
 
+def test_a_rule_that_takes_its_limit_from_the_device_takes_it_from_the_command_line(tmp_path: Path) -> None:
+    series(tmp_path / "a.csv", [2.0, 2.0, 3.5, 3.5])
+    assert run("a.csv", "--rule", "dr.pump.forebay_max", "--param", "max_level_m=3").exit_code == 0
+    assert [row["alert"] for row in told(tmp_path / "detected/a.csv")] == ["0", "0", "0", "1"]
+    without = run("a.csv", "--rule", "dr.pump.forebay_max")
+    assert isinstance(without.exception, Invalid)
+    assert without.exception.key == "error.rule_lacks_numbers"
+    assert run("a.csv", "--param", "max_level_m").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("rule", "key"), [("no.such", "error.no_rule"), ("dev.silent", "error.rule_needs_more")]
 )

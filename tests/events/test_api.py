@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -81,6 +83,35 @@ async def test_what_was_known_at_a_moment_is_shown_as_it_was_known(
     before = {"as_of": rfc3339(NOON_US - 60 * SECOND_US)}
     assert (await http.get("/incidents", params=before)).json()["items"] == []
     assert (await http.get(f"/incidents/{now['id']}", params=before)).status_code == 404
+
+
+async def test_the_load_of_operators_is_what_counting_in_the_lists_gives(
+    http: httpx.AsyncClient, city: City
+) -> None:
+    await city.say(*(city.batch("ws_pressure_logger-7", "pressure", {s: 0.05}) for s in (400, 460, 800)))
+    alerts = (await http.get("/alerts")).json()["items"]
+    incidents = (await http.get("/incidents")).json()["items"]
+    alone = [
+        alert for alert in alerts if alert["incident"] is None
+        and (alert["class"] in ("life", "field") or (alert["class"] == "device" and alert["level"] <= 2))
+    ]  # fmt: skip
+    assert incidents
+    assert 0 < len(alone) < len(alerts)
+    span = {"from": rfc3339(NOON_US), "to": rfc3339(NOON_US + 3600 * SECOND_US)}
+    load = (await http.get("/alarm-load", params=span)).json()
+    assert (load["alerts"], load["incidents"]) == (len(alerts), len(incidents))
+    asked = [each["opened_at"] for each in incidents] + [alert["recorded_at"] for alert in alone]
+    windows = Counter(int(datetime.fromisoformat(at).timestamp()) // 600 for at in asked)
+    assert load["operator_alarms"] == len(asked)
+    assert load["busiest_10min"] >= max(windows.values())
+    assert load["flood_share"] == sum(n > 10 for n in windows.values()) / 6
+    assert load["by_level"] == {str(k): n for k, n in sorted(Counter(a["level"] for a in alerts).items())}
+    sources = Counter(f"{alert['rule']} {alert['subject']}" for alert in alerts)
+    assert dict(load["top"]) == dict(sources)
+    assert load["by_type"] == Counter(each["type"] for each in incidents)
+    two = (await http.get("/alarm-load", params={**span, "operators": 2})).json()
+    assert two["busiest_10min"] == -(-load["busiest_10min"] // 2)
+    assert (await http.get("/alarm-load", params={**span, "to": span["from"]})).status_code == 422
 
 
 async def test_an_incident_is_found_by_its_number_with_evidence_and_timeline(http: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ from core.clock import MINUTE_US
 from core.text import Texts
 from events.assess import Assessment, Assessor
 from events.correlate import Correlator, Fact
-from events.place import Place, World
+from events.place import Candidate, Heard, Place, World
 from events.sentence import Speech
 from events.types import IncidentType, Kind
 from tests.events.test_correlate import Line
@@ -21,6 +21,7 @@ def kind(cause: str, near: dict[str, object]) -> Kind:
         IncidentType.model_validate(
             {
                 "key": "sewer_overflow", "lead": "drains", "open": 2, "cause": cause,
+                "falls": ["dr.high"] if cause == "hydraulic" else [],
                 "together": {"near": near, "lag": "60m"},
                 "evidence": [
                     {"key": "high", "rules": ["dr.high"], "anchor": True, "weight": {"first": 2, "each": 1}}
@@ -75,6 +76,25 @@ def test_without_a_direction_the_strongest_and_earliest_is_the_cause() -> None:
     ranked = causes(kind("strongest", ON_THE_PIPE), BACKED_UP, World(Line()))
     assert ranked[0][0] == "m4"
     assert {why for *_, why in ranked} == {"explain.cause.strongest"}
+
+
+def test_the_hydraulic_model_names_pipes_by_what_fell_together() -> None:
+    heard: list[tuple[str, Heard]] = []
+
+    def breaks(zone: str, said: Heard) -> list[Candidate]:
+        heard.append((zone, said))
+        return [Candidate("p7", {"zh": "七", "en": "seven"}, 121.5, 31.2, 0.6)]
+
+    type_ = kind("hydraulic", ON_THE_PIPE)
+    late = manhole(5, 24, peak=3.0)  # long after the first: it had not fallen yet
+    seen = assessed(type_, [manhole(3, 3), manhole(4, 4, peak=-2.2), late], World(Line(), breaks=breaks))
+    assert heard[-1] == ("", Heard({"m3": 1.2, "m4": 2.2}, {}))
+    assert (seen.asset, seen.lon, seen.lat) == ("p7", 121.5, 31.2)
+    assert seen.causes[0]["name"] == {"zh": "七", "en": "seven"}
+
+
+def test_without_a_model_the_strongest_place_is_the_cause_as_ever() -> None:
+    assert causes(kind("hydraulic", ON_THE_PIPE), BACKED_UP, World(Line()))[0][0] == "m4"
 
 
 @pytest.mark.parametrize(("to_rad", "site"), [(0.0, "m1"), (3.14159, "m3")])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from core.batch import Batch
 from core.clock import DAY_US, MINUTE_US, SECOND_US
-from events.backtest import FLOOD, Backtest, busiest, chattering, only
+from events.backtest import Backtest, only
 from events.engine import Engine, Model
+from events.load import FLOOD, busiest, chattering
 from events.offline import Offline
 from iot.readings import Logged
 from tests.events.world import CITY, NOON_US, device, registry, rule, rules

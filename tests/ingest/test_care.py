@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from ingest.twin_store import Twins
 from iot import care_api
 from iot.api import Sources
 from iot.care import FOREVER, Calibration, Care, Window
-from iot.codecs.frame import Receipt
 from iot.latest import Latest
 from tests.ingest.house import House, until
 from tests.ingest.wire import Client
@@ -60,6 +59,23 @@ def test_a_reading_is_corrected_by_the_calibration_that_began_last_and_still_hol
         holds = last is not None and at < last.until_us
         assert found[n] == (10.0 * last.factor + last.shift if last is not None and holds else 10.0)
         assert bool(quality[n] & Quality.CORRECTED) == holds
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 50), st.integers(1, 30)), max_size=5),
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), min_size=1, max_size=30),
+)
+def test_windows_that_overlap_mark_what_lies_in_any_of_them(
+    spans: list[tuple[int, int, int]], rows: list[tuple[int, int]]
+) -> None:
+    windows: dict[int, list[Window]] = {}
+    for number, since, length in spans:
+        windows.setdefault(number, []).append(Window(since, since + length))
+    care = Care(windows=windows)
+    device, time_us = (np.array(column) for column in zip(*rows, strict=True))
+    quality = np.zeros(len(rows), np.uint16)
+    care.applied(device.astype(np.int32), np.ones(len(rows), np.int16), time_us, np.zeros(len(rows)), quality)
+    assert (quality > 0).tolist() == [care.in_maintenance(number, at) for number, at in rows]
 
 
 def test_a_window_marks_what_was_measured_inside_and_nothing_else() -> None:
@@ -232,11 +248,8 @@ class Ear(Listener):
     def __init__(self, twins: Twins) -> None:
         self.twins = twins
 
-    def twin(
-        self, gateway: str, payloads: Sequence[bytes], at_us: int, receipt: Receipt, *, own: bool
-    ) -> None:
-        said = [each for payload in payloads for each in twin_store.read(gateway, payload, at_us, own=own)]
-        self.twins.reported(said, receipt)
+    def twin(self, gateway: str, payload: bytes, at_us: int, *, own: bool) -> None:
+        self.twins.reported(twin_store.read(gateway, payload, at_us, own=own))
 
 
 async def test_a_wish_is_told_until_the_device_says_that_it_took_it(
@@ -257,10 +270,8 @@ async def test_a_wish_is_told_until_the_device_says_that_it_took_it(
         )
         report = {"d0": {"firmware": "1.4", "period_s": 60, "range": "low", "version": 1}, "nobody": {"a": 1}}
         number = gateway.send("twin/gw-0", report)
-        with pytest.raises(TimeoutError):
-            await gateway.next(0.2)  # not acknowledged before it is kept
-        await twins.exchange(database)
         await gateway.acknowledged([number])
+        await twins.exchange(database)
         assert await gateway.message() == ("twin/gw-0/desired", b"")  # nothing is open any more
     twin = (await client.get("/devices/d0/twin")).json()
     assert (twin["firmware"], twin["open"], twin["reported_version"]) == ("1.4", {"range": "high"}, 1)
@@ -276,28 +287,23 @@ async def test_attributes_of_thingsboard_are_reports_too(
         one = gateway.send("v1/gateway/attributes", {"d0": {"firmware": "2.0"}})
         other = gateway.send("v1/devices/me/attributes", {"firmware": "9"})
         broken = gateway.send("twin/gw-0", b"no json")
-        await until(lambda: len(twins._waiting) == 3)
-        await twins.exchange(database)
         await gateway.acknowledged([one, other, broken])
+    await twins.exchange(database)
     assert (await client.get("/devices/d0/twin")).json()["firmware"] == "2.0"
 
 
-async def test_reports_wait_for_a_database_that_is_away_and_no_more_than_fit() -> None:
+async def test_reports_wait_for_a_database_that_is_away_the_newest_of_each_device(
+    client: httpx.AsyncClient, database: Database
+) -> None:
     twins = Twins(lambda message: message)
-    kept: list[int] = []
-
-    class Told:
-        def settle(self, accepted: int, refused: object) -> None:
-            kept.append(accepted)
-
-    said = twin_store.read(
-        "gw-0", json.dumps({f"d{n}": {"a": 1} for n in range(6000)}).encode(), 0, own=False
+    twins.reported(
+        twin_store.read("gw-0", b'{"d0": {"firmware": "1", "a": 1, "version": 2}}', NOW_US, own=False)
     )
-    for _ in range(3):
-        twins.reported(said, Told())
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the pool says
         await twins.exchange(Database("host=/nowhere dbname=none"))
-    assert (len(twins._waiting), kept) == (2, [])
+    twins.reported(twin_store.read("gw-0", b'{"d0": {"firmware": "2"}}', NOW_US + 1, own=False))
+    await twins.exchange(database)
+    assert (await client.get("/devices/d0/twin")).json()["reported"] == {"firmware": "2", "a": 1}
 
 
 def test_a_report_that_says_too_much_is_none() -> None:

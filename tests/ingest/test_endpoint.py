@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -290,6 +292,30 @@ async def test_a_packet_that_is_too_large_ends_the_connection(house: House, data
         assert told.body[0] == Code.TOO_LARGE
         await neighbour.acknowledged([neighbour.send("telemetry/gw-1", [reading("d1/temp", 7)])])
     assert await count(database) == 1
+
+
+async def test_who_is_let_go_while_still_writing_is_told_why(house: House) -> None:
+    def shout(greeting: bytes) -> bytes:
+        """A client that does not listen while it speaks: a reset would take what it was told."""
+        with socket.create_connection(("127.0.0.1", house.port), 10) as line:
+            line.sendall(greeting)
+            time.sleep(0.3)
+            line.sendall(b"\x32\xff\xff\xff\x7f")  # a packet of 256 MB
+            for _ in range(20):
+                line.sendall(bytes(10_000))
+                time.sleep(0.01)
+            return line.recv(1000)
+
+    body = mqtt.text("command/gw-0") + b"\0"
+    subscribe = mqtt.packet(Kind.SUBSCRIBE, 2, b"\0\1\0" + body)
+    greeting = Client(house.port, version=FIVE).connect_packet(None, 60, None, {}, clean=True) + subscribe
+    asking = asyncio.create_task(asyncio.to_thread(shout, greeting))
+    while not asking.done():
+        house.endpoint.publish(
+            Message("command/gw-0", b"", 0)
+        )  # what is said to it meanwhile troubles nobody
+        await asyncio.sleep(0.05)
+    assert (await asking)[-3:] == mqtt.disconnect(Code.TOO_LARGE)[-3:]
 
 
 async def test_more_in_flight_than_agreed_ends_a_client_of_five(house: House, dsn: str) -> None:

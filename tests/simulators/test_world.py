@@ -127,4 +127,7 @@ def test_a_storm_floods_the_underpass_measurably_deeper_where_inlets_are_clogged
         for world in played(scene, each, city):
             world.advance()
         deepest.append(max(value for _, value in world.heard["fl-under-01/depth"]))
+        assert max(value for _, value in world.heard["dr-level-08/level"]) > 1.0, (
+            "drains are full in such a storm"
+        )
     assert deepest[0] > deepest[1] + 25

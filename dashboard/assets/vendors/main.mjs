@@ -172,7 +172,7 @@ export class Vendors {
       <h2>${t("vendors.live")}</h2>
       <p>${t("vendors.live_rule")}</p>
       <p>
-        <button class="primary" disabled=${!this.own} onClick=${this.watch}>${t(this.watched ? "vendors.watch_again" : "vendors.watch")}</button>
+        <button class="primary" disabled=${!this.own} onClick=${this.watch}>${t(this.watched ? "vendors.watch_again" : "vendors.watch")}</button>${" "}
         <span class=${this.watched ? "passed" : "note"}>${this.own ? t(this.watched ? "vendors.watching" : "vendors.not_watching") : t("vendors.sign_in_first")}</span>
       </p>
       ${this.watched && !this.frames.length && html`<p class="note">${t("vendors.nothing_yet")}</p>`}

@@ -98,7 +98,7 @@ export function workbench(bench, live, desk) {
     ${head(thing, incident, desk)}
     <div class="sections">
       ${bench.failed && html`<p class="empty" role="alert">${bench.failed}</p>`}
-      ${incident ? html`${explanation(incident)}${traces(bench, incident)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
+      ${incident ? html`${explanation(incident)}${traces(bench, incident, desk)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
       ${work(bench, thing, desk)}
       ${incident && timeline(incident)}
     </div>
@@ -150,14 +150,17 @@ function explanation({ said }) {
   </section>`;
 }
 
-function traces(bench, incident) {
+function traces(bench, incident, desk) {
   const facts = pointsOf(incident);
   if (!facts.length) return null;
-  return html`<section><h3>${t("console.evidence")} <small class="n">${facts.length}</small></h3>
+  return html`<section><h3>${t("console.evidence")} <small class="n">${facts.length}</small>${desk.may.has("screen.explore") && html` <a class="aside" href=${`/explore?${compared(facts)}`} target="_blank" rel="noopener">${t("console.explore")} ↗</a>`}</h3>
     <div class="charts">${facts.slice(0, CHARTS).map((fact) => trace(bench, incident, fact))}</div>
     ${facts.length > CHARTS && html`<p class="more">+${facts.length - CHARTS}</p>`}
   </section>`;
 }
+
+/** The points of the evidence as the analysis page takes them. */
+const compared = (facts) => new URLSearchParams(facts.slice(0, CHARTS).map((fact) => ["p", `${fact.device}/${fact.channel}`]));
 
 function trace(bench, incident, fact) {
   const found = bench.series.get(`${fact.device}/${fact.channel}`);

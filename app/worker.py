@@ -36,6 +36,7 @@ from dispatch.links import Links, load_key
 from dispatch.outbox_feed import Outbox
 from dispatch.readings_source import StoredReadings
 from dispatch.travel import Roads
+from events import store as events_store
 from events.citytime import CityTime
 from events.feed import Around, EngineFeed, Timing
 from events.hazard_feed import HazardFeed
@@ -265,6 +266,8 @@ class Worker(News):
             self.log.info("readings_forgotten", partitions=gone)
         before = to_datetime(now - round(kept.keep_dead_letters * SECOND_US))
         await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
+        before = to_datetime(now - round(kept.keep_readings * SECOND_US))
+        await connection.execute(events_store.QUERIES["prune_incident_versions"], {"before": before})
 
     async def _gateways(self) -> None:
         """Who is on line and what devices say they are: durable within a second. What is wished and asked goes out."""

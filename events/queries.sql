@@ -334,3 +334,8 @@ SELECT DISTINCT ON (rule) rule, yaml FROM edited_rules ORDER BY rule, id DESC
 SELECT v.id, v.yaml, v.by_name, v.reason, v.at, t.begins, t.ends, t.before, t.after
 FROM edited_rules v JOIN rule_trials t ON t.id = v.trial
 WHERE v.rule = %(rule)s ORDER BY v.id DESC LIMIT 50
+
+-- name: prune_incident_versions
+-- What an incident was long ago; what it is now stays.
+DELETE FROM incident_versions v USING incidents i
+WHERE i.id = v.incident AND v.version < i.version AND v.at < %(before)s

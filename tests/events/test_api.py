@@ -12,9 +12,9 @@ from fastapi import FastAPI, Request, Response
 
 from app import policy
 from core.actor import Actor
-from core.clock import SECOND_US, rfc3339
+from core.clock import SECOND_US, rfc3339, to_datetime
 from core.http import install_errors
-from events import api
+from events import api, store
 from tests.events.conftest import City
 from tests.events.test_engine import burst
 from tests.events.world import NOON_US
@@ -83,6 +83,10 @@ async def test_what_was_known_at_a_moment_is_shown_as_it_was_known(
     before = {"as_of": rfc3339(NOON_US - 60 * SECOND_US)}
     assert (await http.get("/incidents", params=before)).json()["items"] == []
     assert (await http.get(f"/incidents/{now['id']}", params=before)).status_code == 404
+    for since, left in ((NOON_US, [now]), (city.clock.now_us() + SECOND_US, [])):
+        await city.database.execute(store.QUERIES["prune_incident_versions"], before=to_datetime(since))
+        assert (await http.get("/incidents", params=then)).json()["items"] == left
+    assert (await http.get(f"/incidents/{now['id']}")).json()["state"] == "confirmed", "what it is now stays"
 
 
 async def test_the_load_of_operators_is_what_counting_in_the_lists_gives(

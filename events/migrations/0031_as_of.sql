@@ -10,7 +10,8 @@ CREATE INDEX incident_versions_at ON incident_versions (at);
 
 CREATE FUNCTION keep_incident_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO incident_versions VALUES (NEW.id, NEW.version, NEW.changed_at, to_jsonb(NEW));
+    INSERT INTO incident_versions VALUES (NEW.id, NEW.version, NEW.changed_at, to_jsonb(NEW))
+    ON CONFLICT (incident, version) DO UPDATE SET at = excluded.at, row = excluded.row;
     RETURN NULL;
 END $$;
 

@@ -408,9 +408,9 @@ async def test_a_flooding_gateway_is_slowed_and_named_and_its_neighbour_is_not_t
             await calm.acknowledged([calm.send("telemetry/gw-1", [reading("d1/temp", 7, n)])])
             delays.append(asyncio.get_running_loop().time() - sent)
             await asyncio.sleep(0.05)
-        more = [loud.send("telemetry/gw-0", [reading(seconds=2000)])]
         await done
-        await loud.acknowledged(more)
+        for n in (2000, 2001):  # whichever connection brought the last of the flood, this one rests now
+            await loud.acknowledged([loud.send("telemetry/gw-0", [reading(seconds=n)])])
         await second.close()
         assert asyncio.get_running_loop().time() - began > 0.8  # 1500 at 500/s, less a burst of two seconds
         assert max(delays) < 0.5

@@ -25,7 +25,7 @@ ROOMS = ("core", "iot", "gis", "ingest", "events", "dispatch", "dashboard", "sim
 LONG_S = 1200
 _numbers = itertools.count(1)
 # The default run tries the same examples every time; `make test-all` searches for new ones. Machines may be slow.
-hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("steady")
 

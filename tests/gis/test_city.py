@@ -31,6 +31,7 @@ def test_the_same_seed_makes_the_same_city(city: City) -> None:
     assert np.array_equal(again.drainage.drains.upper_m, city.drainage.drains.upper_m)
 
 
+@pytest.mark.long
 def test_another_seed_keeps_the_measured_things_and_their_ids(city: City) -> None:
     other = sample_city(2)
     assert [a.id for a in other.of_kind("building", "road")] == [
@@ -203,6 +204,7 @@ def test_drains_do_not_get_narrower_downstream(city: City) -> None:
         assert after == 0 or after >= drains.size_mm[row]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("years", "least", "most"), [(3.0, 0.0, 0.01), (100.0, 0.10, 1.0)])
 def test_drains_hold_a_storm_of_three_years_and_overflow_in_one_of_a_hundred(
     city: City, tmp_path: Path, years: float, least: float, most: float

@@ -86,6 +86,7 @@ def test_plain_least_squares_is_worse_than_the_naive_rule() -> None:
     assert dust.recall(dust.least_squares, "normal", range(8)) < dust.recall(dust.nearest, "normal", range(8))
 
 
+@pytest.mark.long
 def test_the_ceiling_lies_above_every_baseline() -> None:
     for level in dust40.LEVELS:
         top = dust.ceiling(level, range(10))

@@ -32,7 +32,7 @@ USERS: dict[str, tuple[list[str], str]] = {
     "leader": (["shift_leader", "duty_leader"], "值班长"),
     "viewer": (["viewer"], "大屏"),
     "responder": (["responder"], "处置人员"),
-    "department": (["department"], "供水企业"),
+    "department": (["dept_officer", "dept_head"], "供水企业"),
     "simulator": (["simulator"], "模拟器"),
     "admin": (["admin"], "系统管理员"),
 }

@@ -113,11 +113,6 @@ class Theme(Declared):
         """Colour tokens of the base map by name, for the MapLibre style."""
         return (self.map.light if shade == "light" else self.map.dark).model_dump()
 
-    @property
-    def floor_rem(self) -> float:
-        """The smallest type on the wall."""
-        return min(self.type.values())
-
 
 def load(path: Path | None = None) -> Theme:
     """Read the theme. Raises `core.yamlfile.Mistakes`."""

@@ -209,15 +209,8 @@ class Hydraulics:
         """The setting of a valve or the speed of a pump, in the engine's meaning (metres, relative speed)."""
         self._call("setlinkvalue", self.link[link] + 1, self._en.SETTING, value)
 
-    def set_reducer(self, valve: str, head_m: float) -> None:
-        """What a pressure-reducing valve lets through, in metres of water column behind it."""
-        self.set_setting(valve, head_m)
-
     def set_roughness(self, link: str, value: float) -> None:
         self._call("setlinkvalue", self.link[link] + 1, self._en.ROUGHNESS, value)
-
-    def set_base_demand(self, node: str, demand_lps: float) -> None:
-        self._call("setnodevalue", self.node[node] + 1, self._en.BASEDEMAND, demand_lps)
 
     def set_demand_factor(self, factor: float) -> None:
         """Multiply all demands, beside their patterns."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from gis.hydraulics import MIDDLE, SECOND_HALF, Hydraulics
+from gis.hydraulics import SECOND_HALF, Hydraulics
 from gis.network import Network
 from simulators import scenario as acts
 from simulators.devices import Device, Say
@@ -141,10 +141,6 @@ class Mains:
     def loss_m3h(self, cause: int) -> float:
         """What an open break loses now."""
         return self.supply.loss_m3h(self._chosen[cause].asset) if cause in self._standing else 0.0
-
-    def pressure_at(self, spot: Spot) -> float:
-        """MPa in the middle of a pipe that may break."""
-        return float(self.supply.pressure_mpa[self.supply.model.node[spot.asset + MIDDLE]])
 
     def to_blame(self, rows: Rows) -> NDArray[np.int64]:
         """For each gauge the standing action that moved it most likely: of several the nearest."""

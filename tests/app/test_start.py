@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,6 @@ from app import place
 from app.cli import run
 from app.postgres import EmbeddedPostgres
 from app.supervise import DATABASE_AWAY, Supervisor
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    folder = tmp_path_factory.mktemp("pg")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)  # as root the server runs as another user
-    made = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.destroy()
 
 
 async def test_a_role_waits_for_its_database_and_says_why(server: EmbeddedPostgres) -> None:

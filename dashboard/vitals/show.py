@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock, to_us
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock
 from core.db import Database
 from core.errors import NotFound
 from core.http import to_json
@@ -178,15 +178,14 @@ class VitalSource:
         """The hours of the city's day until now, and what is usual in each of its 24."""
         if history is None:
             return None
-        wall = self.local.at(now_us)
-        midnight = to_us(wall.replace(hour=0, minute=0, second=0, microsecond=0))
+        midnight = self.local.midnight_us(now_us)
         hours: list[list[float]] = [[] for _ in range(24)]
         source = history.high if vital.decl.day == "highest" else history.value
         for moment, value in zip(history.at_us.tolist(), source.tolist(), strict=True):
             if midnight <= moment <= now_us:
                 hours[(moment - midnight) // HOUR_US % 24].append(value)
         reduce = max if vital.decl.day == "highest" else _mean
-        day_type = self.local.day_type(wall.date())
+        day_type, _ = self.local.slot(now_us)
         bands = [usuals.get((day_type, hour)) for hour in range(24)]
         drawn = [each.band(floor_of(vital)) if each and each.learned else (None, None) for each in bands]
         return {

@@ -64,7 +64,7 @@ def test_the_worst_of_a_flood_is_painted_last_and_most_strongly() -> None:
 async def test_alerts_and_incidents_become_records_with_age_level_and_standing(city: City) -> None:  # noqa: F811
     await city.begin()
     await burst(city)
-    records = Records(city.database, city.views, ZONE, ("simulated",))
+    records = Records(city.database, city.views, ZONE, lambda: scripted.registry(1), ("simulated",))
     rows = await records.records(city.clock.now_us())
     assert len(rows["incidents"]) == 1
     assert len(rows["alerts"]) == 3
@@ -72,7 +72,7 @@ async def test_alerts_and_incidents_become_records_with_age_level_and_standing(c
         (False, rows["incidents"][0]["level"])
     ], "evidence that joined an incident asks nobody again"
     assert 0 <= city.clock.now_us() - rows["incidents"][0]["at_us"] < 10 * MINUTE_US
-    other = Records(city.database, city.views, ZONE, ("real",))
+    other = Records(city.database, city.views, ZONE, lambda: scripted.registry(1), ("real",))
     assert not any((await other.records(city.clock.now_us())).values()), (
         "what is simulated is no city's indicator"
     )

@@ -75,7 +75,7 @@ def dated(rows: Sequence[Row]) -> list[Row]:
 
 
 def verdicts(told: Sequence[Row], verified: Sequence[Row]) -> list[Row]:
-    """One record an alarm or incident: when it was first verified (`took_s` after it was raised), what was said last.
+    """One record an alarm or incident: when it was first verified (`took_s` after it was shown), what was said last.
 
     `told` are rows of `EventViews.verdicts`; `verified` what collectors found of cases, and so of their incidents.
     """
@@ -84,11 +84,11 @@ def verdicts(told: Sequence[Row], verified: Sequence[Row]) -> list[Row]:
     found: dict[str, dict[str, Any]] = {}
     for row in sorted([*told, *more], key=itemgetter("at")):
         first = found.setdefault(
-            row["key"], {**row, "at_us": to_us(row["at"]), "raised_us": to_us(row["raised_at"])}
+            row["key"], {**row, "at_us": to_us(row["at"]), "shown_us": to_us(row["shown_at"])}
         )
         first["real"] = row["real"]
-        first["raised_us"] = min(first["raised_us"], to_us(row["raised_at"]))
+        first["shown_us"] = min(first["shown_us"], to_us(row["shown_at"]))
     return [
-        {**each, "took_s": max(0.0, (each["at_us"] - each["raised_us"]) / SECOND_US)}
+        {**each, "took_s": max(0.0, (each["at_us"] - each["shown_us"]) / SECOND_US)}
         for each in found.values()
     ]

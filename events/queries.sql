@@ -342,7 +342,7 @@ WHERE i.id = v.incident AND v.version < i.version AND v.at < %(before)s
 
 -- name: verdicts
 -- What people said that alarms of these rules were, each time: to their incident, or in a report from the place.
-SELECT coalesce(nullif(a.incident, ''), a.id) AS key, a.incident, a.rule, a.raised_at, a.provenance, t.at, t.real
+SELECT coalesce(a.incident, a.id) AS key, a.incident, a.rule, a.recorded_at AS shown_at, a.provenance, t.at, t.real
 FROM alerts a
 CROSS JOIN LATERAL (
     SELECT l.at, l.action = 'confirm' AS real FROM incident_log l
@@ -351,7 +351,7 @@ CROSS JOIN LATERAL (
     SELECT r.at, r.kind <> 'report.false_alarm' FROM reports r
     WHERE a.asset <> '' AND r.asset = a.asset
       AND r.kind IN ('report.fire_confirmed', 'report.smoke_seen', 'report.false_alarm')
-      AND r.at BETWEEN a.raised_at - interval '5 minutes' AND a.raised_at + interval '30 minutes'
+      AND r.at BETWEEN a.recorded_at - interval '5 minutes' AND a.recorded_at + interval '30 minutes'
 ) t
 WHERE a.rule = ANY(%(rules)s) AND a.raised_at >= %(since)s
 ORDER BY t.at

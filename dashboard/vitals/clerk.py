@@ -95,14 +95,19 @@ class Clerk:
         self.windows.make(self.collector.windowed(), self.registry.size)
 
     async def start(self) -> BatchFeed:
-        """Warm table and windows, recompute missing history, learn what is usual; the feed to follow from here."""
+        """Warm table and windows, say what is now, recompute missing history, learn what is usual.
+
+        Gives the feed to follow from here.
+        """
         now_us = self._started_us = self.clock.now_us()
         aggregates = Aggregates(self.registry)
         async with await connect(self.database.dsn) as connection:
             await aggregates.load(connection)
         self.table.add(aggregates.latest.batch())
         await self._warm(now_us)
-        await self._fill(now_us)
+        known = await store.ends(self.database)
+        await self.turn()
+        await self._fill(now_us, known)
         await self._learn(now_us)
         await store.forget(
             self.database, [index.KEY, *(vital.key for vital in self.vitals)], now_us - KEEP_US
@@ -248,9 +253,11 @@ class Clerk:
         self.windows.add_to(key, batch, self.registry.point(batch.device, batch.channel))
         return to_us
 
-    async def _fill(self, now_us: int) -> None:
-        """Recompute the quarters of the last day and the hours before, as far as they are missing."""
-        known = await store.ends(self.database)
+    async def _fill(self, now_us: int, known: Mapping[str, int]) -> None:
+        """Recompute the quarters of the last day and the hours before, as far as they are missing.
+
+        `known`: the newest quarter of each vital before we began.
+        """
         day_us = (now_us - QUARTERS_US) // HOUR_US * HOUR_US
         first_us = day_us - LOOK_BACK_DAYS * DAY_US
         for vital in self.vitals:

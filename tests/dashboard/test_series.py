@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +28,11 @@ from tests.dashboard.test_vitals import NOW_US, say
 
 FIVE = 5 * MINUTE_US
 MIDNIGHT_US = (NOW_US + 8 * HOUR_US) // DAY_US * DAY_US
+REDUCED: dict[str, Callable[[list[float]], float]] = {
+    "mean": lambda v: sum(v) / len(v),
+    "high": max,
+    "total": sum,
+}
 NUMBERS = st.floats(0, 100, allow_nan=False, width=16)
 
 
@@ -148,9 +154,7 @@ def test_steps_of_a_window_are_those_of_the_raw_readings(said: list[tuple[int, f
     assert begins.tolist() == [first + n * FIVE for n in range(12)]
     for begin, value in zip(begins.tolist(), steps[:, 0].tolist(), strict=True):
         own = [said[n][1] for n, at in enumerate(times) if begin <= at < begin + FIVE]
-        wanted = (
-            {"mean": lambda v: sum(v) / len(v), "high": max, "total": sum}[reduce](own) if own else math.nan
-        )
+        wanted = REDUCED[reduce](own) if own else math.nan
         assert value == pytest.approx(wanted, nan_ok=True)
 
 
@@ -186,7 +190,7 @@ CALL = st.builds(
 def test_groups_are_the_joined_neighbourhoods_of_hearts(calls: list[dict[str, Any]]) -> None:
     def near(a: dict[str, Any], b: dict[str, Any]) -> bool:
         east = abs(a["lon"] - b["lon"]) * 111_320 * math.cos(math.radians(31.2))
-        return east <= 500 and abs(a["at_us"] - b["at_us"]) <= 1800 * SECOND_US
+        return bool(east <= 500 and abs(a["at_us"] - b["at_us"]) <= 1800 * SECOND_US)
 
     wanted = 0
     for kind in ("water", "gas"):
@@ -210,13 +214,13 @@ def test_an_alarm_is_what_was_said_of_it_last_and_verified_when_it_was_said_firs
     at = to_datetime(NOW_US)
     row = {"key": "i1", "incident": "i1", "rule": "fire.alarm", "provenance": "real"}
     told = [
-        {**row, "raised_at": at, "at": at + timedelta(seconds=90), "real": True},
-        {**row, "raised_at": at - timedelta(seconds=10), "at": at + timedelta(seconds=90), "real": True},
+        {**row, "shown_at": at, "at": at + timedelta(seconds=90), "real": True},
+        {**row, "shown_at": at - timedelta(seconds=10), "at": at + timedelta(seconds=90), "real": True},
         {
             **row,
             "key": "a2",
             "incident": "",
-            "raised_at": at,
+            "shown_at": at,
             "at": at + timedelta(seconds=30),
             "real": False,
         },

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from core.clock import MINUTE_US
 from dashboard.vitals.declare import Vital
 from dashboard.vitals.usual import Usual
-from dashboard.vitals.words import Input, Points, Unknown, Words
+from dashboard.vitals.words import Input, Nothing, Points, Unknown, Words
 
-State = Literal["ok", "low_coverage", "stale", "no_data"]
+#: `empty`: everything is known, and there was nothing to measure (no case was due): neither good nor bad.
+State = Literal["ok", "low_coverage", "stale", "no_data", "empty"]
 #: Below these shares of points that take part a colour, and a value, may not be shown.
 COLOUR_COVERAGE, VALUE_COVERAGE = 0.75, 0.5
 
@@ -49,6 +50,8 @@ def evaluate(vital: Vital, words: Words, usual: Usual | None) -> Reading:
         words.known |= figures
         value = words.run(vital.value)
         parts = (words.run(vital.parts[0]), words.run(vital.parts[1])) if vital.parts else None
+    except Nothing:
+        return Reading(vital.key, None, 0, "empty", (n, total), share, as_of)
     except Unknown:
         return Reading(vital.key, None, 0, "no_data", (n, total), 0.0, as_of)
     z = usual.z(value, floor_of(vital)) if usual else 0.0

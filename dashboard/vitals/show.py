@@ -6,14 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock, to_us
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Clock
 from core.db import Database
 from core.errors import NotFound
 from core.http import to_json
 from core.text import Texts
-from dashboard.vitals import store
+from dashboard.vitals import index, store
 from dashboard.vitals.declare import LEVELS, Vital
 from dashboard.vitals.evaluate import floor_of
 from dashboard.vitals.store import History, Usuals
@@ -29,7 +27,7 @@ READ_YOUNG_US = 8 * SECOND_US
 Item = Mapping[str, object]
 #: The row of a vital that was not computed yet.
 NEVER: Mapping[str, Any] = {
-    "value": None, "level": 0, "state": "no_data", "as_of": None, "n": 0, "total": 0, "confidence": 0.0,
+    "value": None, "level": 0, "state": "no_data", "as_of": None, "at": None, "n": 0, "total": 0, "confidence": 0.0,
     "detail": {"parts": None, "place": None, "figures": {}},
 }  # fmt: skip
 
@@ -56,7 +54,8 @@ class VitalSource:
             self._read_us = now_us
         async with self.database.transaction() as connection:
             found = {row["key"]: row for row in await store.rows(connection)}
-        return [self._item(vital, found.get(vital.key, NEVER), now_us) for vital in self.vitals]
+        items = [self._item(vital, found.get(vital.key, NEVER), now_us) for vital in self.vitals]
+        return [*items, self._index(found.get(index.KEY, NEVER), now_us)]
 
     def _due(self, now_us: int) -> bool:
         """A new quarter; and in the first minutes often, while the worker still fills the history in."""
@@ -114,7 +113,7 @@ class VitalSource:
             "value": row["value"],
             "level": row["level"],
             "state": row["state"],
-            "as_of": _rfc(row["as_of"]),
+            "as_of": _rfc(row["as_of"] or row["at"]),
             "coverage": [row["n"], row["total"]],
             "confidence": round(row["confidence"], 3),
             "parts": detail["parts"],
@@ -124,6 +123,18 @@ class VitalSource:
             "trend": self._trend(vital, history, usuals, now_us),
             "day": self._day(vital, history, usuals, now_us) if decl.day else None,
         }
+
+    def _index(self, row: Mapping[str, Any], now_us: int) -> Item:
+        """The city's index as an item among the vital signs; no list of rows shows it (slot `index`)."""
+        trend = self._traced(self._history.get(index.KEY), now_us)
+        return {
+            "id": index.KEY, "group": "index", "slot": "index", "order": 0, "unit": "", "digits": 0,
+            "value": row["value"], "level": row["level"], "state": row["state"], "as_of": _rfc(row["at"]),
+            "coverage": [row["n"], row["total"]], "confidence": round(row["confidence"], 3), "sub": None,
+            "shows": row["detail"].get("shows"), "mean": row["detail"].get("mean"),
+            "made_of": row["detail"].get("made_of", []),
+            "trend": {"step_s": QUARTER_US // SECOND_US, "values": trend, "low": [], "high": []},
+        }  # fmt: skip
 
     def _sub(self, vital: Vital, row: Mapping[str, Any]) -> object:
         """The line below the name: its text with figures and place, else the place, else nothing."""
@@ -140,21 +151,26 @@ class VitalSource:
         self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int
     ) -> Item:
         """96 whole quarters to now with the usual band at each, null where there is none."""
-        end = now_us // QUARTER_US * QUARTER_US
-        times = end - QUARTER_US * np.arange(SHOWN, 0, -1)
-        values: list[float | None] = [None] * SHOWN
-        if history is not None:
-            for moment, value in zip(history.at_us.tolist(), history.value.tolist(), strict=True):
-                place = (moment - int(times[0])) // QUARTER_US
-                if 0 <= place < SHOWN:
-                    values[place] = short(value)
-        bands = [self._band(vital, usuals, int(moment) + QUARTER_US // 2) for moment in times]
+        first = now_us // QUARTER_US * QUARTER_US - QUARTER_US * SHOWN
+        bands = [self._band(vital, usuals, first + QUARTER_US * n + QUARTER_US // 2) for n in range(SHOWN)]
         return {
-            "step_s": QUARTER_US // 1_000_000,
-            "values": values,
+            "step_s": QUARTER_US // SECOND_US,
+            "values": self._traced(history, now_us),
             "low": [band[0] for band in bands],
             "high": [band[1] for band in bands],
         }
+
+    @staticmethod
+    def _traced(history: History | None, now_us: int) -> list[float | None]:
+        """Means of the 96 whole quarters before now, null where there was no value."""
+        first = now_us // QUARTER_US * QUARTER_US - QUARTER_US * SHOWN
+        values: list[float | None] = [None] * SHOWN
+        if history is not None:
+            for moment, value in zip(history.at_us.tolist(), history.value.tolist(), strict=True):
+                place = (moment - first) // QUARTER_US
+                if 0 <= place < SHOWN:
+                    values[place] = short(value)
+        return values
 
     def _band(
         self, vital: Vital, usuals: Mapping[store.Slot, Usual], time_us: int
@@ -178,15 +194,14 @@ class VitalSource:
         """The hours of the city's day until now, and what is usual in each of its 24."""
         if history is None:
             return None
-        wall = self.local.at(now_us)
-        midnight = to_us(wall.replace(hour=0, minute=0, second=0, microsecond=0))
+        midnight = self.local.midnight_us(now_us)
         hours: list[list[float]] = [[] for _ in range(24)]
         source = history.high if vital.decl.day == "highest" else history.value
         for moment, value in zip(history.at_us.tolist(), source.tolist(), strict=True):
             if midnight <= moment <= now_us:
                 hours[(moment - midnight) // HOUR_US % 24].append(value)
         reduce = max if vital.decl.day == "highest" else _mean
-        day_type = self.local.day_type(wall.date())
+        day_type, _ = self.local.slot(now_us)
         bands = [usuals.get((day_type, hour)) for hour in range(24)]
         drawn = [each.band(floor_of(vital)) if each and each.learned else (None, None) for each in bands]
         return {

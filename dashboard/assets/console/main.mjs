@@ -8,24 +8,26 @@ import { half } from "../lib/shapes.mjs";
 import { asked, language, load, name, t, titled, told } from "../lib/text.mjs";
 import { isUnacknowledged } from "../wall/right.mjs";
 import { actionsOf, begin, commit, form, refusal } from "./act.mjs";
-import { alarms, listed } from "./alarms.mjs";
+import { AlarmLoad, alarms } from "./alarms.mjs";
 import { Bench, workbench } from "./bench.mjs";
-import { Shown, devicePage, sorted } from "./devices.mjs";
+import { Shown, devicePage } from "./devices.mjs";
 import { DutyLog, crewBoard, dutyPage } from "./duty.mjs";
 import { ConsoleMap } from "./map.mjs";
 import { queue, queued } from "./queue.mjs";
-import { Rulebook, chosenRules, rulesPage } from "./rules.mjs";
+import { Rulebook, rulesPage } from "./rules.mjs";
 import { Seek } from "./seek.mjs";
+import { Work, workPage } from "./work.mjs";
 
 const TOPICS = ["status", "incidents", "cases", "orders", "crews", "alerts", "points"];
-const VIEWS = ["incidents", "alarms", "devices", "crews", "log", "rules"];
+const VIEWS = ["incidents", "alarms", "cases", "orders", "crews", "devices", "log", "rules"];
 /** What a view needs. */
-const NEEDS = { log: "roster.read", rules: "rule.read" };
+const NEEDS = { cases: "case.read", orders: "order.read", log: "roster.read", rules: "rule.read" };
 /** Other pages of the house. */
 const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", queue: "/queue" };
 const REDRAW_MS = 100;
 const SAID_MS = 6000;
 const WALL_MIN = 10;
+const MOST_DEVICES = 60000;
 const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "help"];
 const noFilter = () => ({ levels: new Set(), waiting: false, words: "" });
 
@@ -39,11 +41,13 @@ export class Console {
     this.devices = new Map();
     this.numbers = new Map();
     this.deviceLevels = new Map();
-    this.recent = [];
+    this.changes = 0;
     this.bench = new Bench(() => this.touch(), () => this.now());
     this.shown = new Shown(() => this.touch(), () => this.now(), this.may);
     this.book = new Rulebook(() => this.touch());
     this.log = new DutyLog(() => this.touch());
+    this.load = new AlarmLoad(() => this.touch(), () => this.now());
+    this.work = { cases: new Work("cases", () => this.touch()), orders: new Work("orders", () => this.touch()) };
     this.seek = new Seek(this);
     this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id) });
     this.live = new Live(TOPICS, { changed: (topic) => this.#heard(topic), state: (on, code) => this.#state(code) });
@@ -52,7 +56,7 @@ export class Console {
 
   start() {
     this.live.onPoints(({ n, device, level }) => {
-      for (let i = 0; i < n; i += 1) this.deviceLevels.set(this.numbers.get(device[i]) ?? device[i], level[i]);
+      for (let i = 0; i < n; i += 1) this.#coloured(this.numbers.get(device[i]) ?? device[i], level[i]);
       this.map.points({ n, device, level });
     });
     this.live.start();
@@ -65,9 +69,14 @@ export class Console {
     this.draw();
     this.#startMap();
     this.#readLists();
-    this.#readRecent();
-    setInterval(() => this.#readRecent(), 60000);
+    setInterval(() => this.view === "alarms" && this.load.read(), 60000);
     return this;
+  }
+
+  #coloured(device, level) {
+    if (this.deviceLevels.get(device) === level) return;
+    this.deviceLevels.set(device, level);
+    this.changes += 1;
   }
 
   // -- where we are: every view has an address -----------------------------------------------------------
@@ -108,9 +117,19 @@ export class Console {
     return `/console/${view}${id ? `/${encodeURIComponent(id)}` : ""}${location.search}`;
   }
 
+  /** Another look at the same view: what stands in the address behind the question mark. */
+  look(values) {
+    const query = new URLSearchParams(location.search);
+    for (const [key, value] of Object.entries(values)) value === null ? query.delete(key) : query.set(key, value);
+    history.pushState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+    this.touch();
+  }
+
   #readChosen() {
     const id = this.chosen[this.view];
     if (this.view === "log") this.log.read();
+    if (this.view === "alarms" && !this.load.load) this.load.read();
+    this.work[this.view]?.read();
     if (!id) return;
     if (this.view === "rules") this.book.read(id);
     if (this.view === "incidents") this.bench.read(id);
@@ -136,17 +155,12 @@ export class Console {
   }
 
   async #readLists() {
-    const [plans, codes, devices] = await Promise.all([get("/plans").catch(() => ({ items: [] })), get("/codes").catch(() => ({ items: [] })), all("/devices").catch(() => [])]);
+    const [plans, codes, devices] = await Promise.all([get("/plans").catch(() => ({ items: [] })), get("/codes").catch(() => ({ items: [] })), all("/devices", MOST_DEVICES).catch(() => [])]);
     this.plans = plans.items;
     this.lists.codes = codes.items.map((code) => [code.code, `${code.code} ${code.name}`]);
     this.devices = new Map(devices.map((device) => [device.id, device]));
+    this.changes += 1;
     if (this.may.has("rule.read")) this.book.list();
-    this.touch();
-  }
-
-  async #readRecent() {
-    const from = new Date(this.now() - 86400000).toISOString();
-    this.recent = await all(`/alerts?from=${encodeURIComponent(from)}`, 2000).catch(() => this.recent);
     this.touch();
   }
 
@@ -205,7 +219,6 @@ export class Console {
   /** After an action: what is shown is read anew; the stream brings the rest. */
   done() {
     this.#readChosen();
-    if (this.view === "alarms") this.#readRecent();
   }
 
   say(words, bad = false) {
@@ -260,6 +273,7 @@ export class Console {
       return event.target.blur();
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.(".grid") && event.key.startsWith("Arrow")) return; // from cell to cell
     const step = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
     const done = step ? this.#step(step) : this.#command(event.key);
     if (done !== false) event.preventDefault();
@@ -273,22 +287,10 @@ export class Console {
   }
 
   #step(by) {
-    const rows = { incidents: this.rows, alarms: this.alarmRows(), devices: this.deviceRows(), rules: this.ruleRows() }[this.view] ?? [];
-    if (!rows.length) return false;
-    const at = rows.findIndex(({ id }) => id === this.chosen[this.view]);
-    this.open(this.view, rows[Math.max(0, Math.min(rows.length - 1, at + by))].id);
-  }
-
-  alarmRows() {
-    return listed(this.live.list("alerts"), this.filter, this.devices);
-  }
-
-  deviceRows() {
-    return sorted(this.devices, this.deviceLevels, this.filter);
-  }
-
-  ruleRows() {
-    return chosenRules(this.book.items, this.filter);
+    const at = this.rows.findIndex(({ id }) => id === this.chosen.incidents);
+    const id = this.view === "incidents" ? this.rows[Math.max(0, Math.min(this.rows.length - 1, at + by))]?.id : this.grid?.beside(this.chosen[this.view], by);
+    if (!id) return false;
+    this.open(this.view, id);
   }
 
   #command(key) {
@@ -335,11 +337,12 @@ export class Console {
         ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.narrow(filter) })}
         <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
         ${view === "incidents" && workbench(this.bench, live.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
-        ${view === "alarms" && alarms({ rows: this.alarmRows(), alerts: live.list("alerts"), recent: this.recent, incidents, filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
-        ${view === "crews" && crewBoard({ crews: live.list("crews"), orders: live.list("orders"), incidents: live.items.incidents, filter: this.filter, desk: this })}
-        ${view === "log" && dutyPage(this.log, this.filter, this)}
-        ${view === "rules" && rulesPage({ rows: this.ruleRows(), book: this.book, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
-        ${view === "devices" && devicePage({ rows: this.deviceRows(), levels: this.deviceLevels, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
+        ${view === "alarms" && alarms({ alerts: live.list("alerts"), filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, load: this.load, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
+        ${this.work[view] && workPage({ work: this.work[view], live: live.list(view), filter: this.filter, chosen: this.chosen[view], crews: this.crews, desk: this, choose: (id) => this.open(view, id) })}
+        ${view === "crews" && crewBoard({ crews: live.list("crews"), orders: live.list("orders"), incidents: live.items.incidents, filter: this.filter, chosen: this.chosen.crews, asTable: new URLSearchParams(location.search).get("as") === "table", desk: this, choose: (id) => this.open("crews", id) })}
+        ${view === "log" && dutyPage(this.log, this.filter, this.chosen.log, this)}
+        ${view === "rules" && rulesPage({ book: this.book, filter: this.filter, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
+        ${view === "devices" && devicePage({ devices: this.devices, levels: this.deviceLevels, changes: this.changes, filter: this.filter, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
       </main>
       ${this.#foot(nowMs)}
       ${form(this.asked, this.lists, (values) => this.#submit(values), () => this.form(null))}
@@ -434,7 +437,7 @@ async function mount(root) {
   const [setup, me] = await Promise.all([get("/console"), get("/auth/me"), load(asked())]);
   ZONE.name = setup.timezone;
   document.title = t("console.title", { city: setup.city[language] ?? setup.city.zh });
-  window.cityopsConsole = new Console(root, { ...setup, me: me.name || me.id }).start();
+  window.cityopsConsole = new Console(root, { ...setup, user: me.id, me: me.name || me.id }).start();
 }
 
 mount(document.getElementById("console"));

@@ -16,6 +16,7 @@ from app import policy, rules_api
 from app.declared import Declared
 from app.rulebook import Rulebook
 from core.actor import Actor
+from core.clock import MINUTE_US, rfc3339
 from core.db import connect as plain_connect
 from core.http import install_errors
 from dashboard import api as screens_api
@@ -187,6 +188,32 @@ async def test_a_table_is_sorted_narrowed_stepped_through_and_exported_as_it_sta
         await page.reload()
         await page.wait_for_selector(ROW)
         assert await page.locator(f"{ROW} [col-id=id]").first.inner_text() == ids[0], "sorting is kept"
+
+
+async def test_what_was_known_at_a_moment_stands_in_the_address_and_can_only_be_read(
+    opened: Browser, burst_city: City
+) -> None:
+    id_ = str((await state_of(burst_city))["id"])
+    before_us = burst_city.clock.now_us() - 30 * MINUTE_US
+    async with console(opened, burst_city, f"/console/incidents/{id_}?as_of={rfc3339(before_us)}") as page:
+        await page.wait_for_selector(".bench:has-text('当时尚无此事件')", timeout=15_000)
+        assert await page.locator(".entry").count() == 0
+        await page.get_by_role("button", name="+1 小时").click()
+        await page.wait_for_selector(".entry", timeout=8_000)
+        assert "as_of=" in page.url
+        await page.wait_for_selector("dl.said dd")
+        assert await page.locator(".bench .head .actions button").all_inner_texts() == [
+            "地图定位M",
+            "复制链接",
+        ]
+        await page.keyboard.press("a")
+        await page.get_by_role("link", name="报警").click()
+        await page.wait_for_selector(ROW, timeout=8_000)
+        assert await page.locator(ROW).count() == len(await burst_city.alerts())
+        assert (await state_of(burst_city))["acknowledged_at"] is None
+        await page.keyboard.press("t")
+        await page.wait_for_selector("nav >> text=设备")
+        assert "as_of" not in page.url
 
 
 def exported(path: Path) -> list[str]:

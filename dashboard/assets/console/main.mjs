@@ -13,6 +13,7 @@ import { Bench, workbench } from "./bench.mjs";
 import { Shown, devicePage } from "./devices.mjs";
 import { DutyLog, crewBoard, dutyPage } from "./duty.mjs";
 import { ConsoleMap } from "./map.mjs";
+import { Past, TimeControl } from "./past.mjs";
 import { queue, queued } from "./queue.mjs";
 import { Rulebook, rulesPage } from "./rules.mjs";
 import { Seek } from "./seek.mjs";
@@ -27,8 +28,11 @@ const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", queue: 
 const REDRAW_MS = 100;
 const SAID_MS = 6000;
 const WALL_MIN = 10;
+/** What is known of a moment that is over. */
+const PAST_VIEWS = ["incidents", "alarms"];
+const PAST_MS = 600000;
 const MOST_DEVICES = 60000;
-const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "help"];
+const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "t", "help"];
 const noFilter = () => ({ levels: new Set(), waiting: false, words: "" });
 
 export class Console {
@@ -42,7 +46,8 @@ export class Console {
     this.numbers = new Map();
     this.deviceLevels = new Map();
     this.changes = 0;
-    this.bench = new Bench(() => this.touch(), () => this.now());
+    this.bench = new Bench(() => this.touch(), () => this.now(), () => this.past?.ms ?? null);
+    this.time = new TimeControl(this);
     this.shown = new Shown(() => this.touch(), () => this.now(), this.may);
     this.book = new Rulebook(() => this.touch());
     this.log = new DutyLog(() => this.touch());
@@ -57,7 +62,7 @@ export class Console {
   start() {
     this.live.onPoints(({ n, device, level }) => {
       for (let i = 0; i < n; i += 1) this.#coloured(this.numbers.get(device[i]) ?? device[i], level[i]);
-      this.map.points({ n, device, level });
+      if (!this.past) this.map.points({ n, device, level });
     });
     this.live.start();
     addEventListener("keydown", (event) => this.#key(event));
@@ -82,14 +87,50 @@ export class Console {
   // -- where we are: every view has an address -----------------------------------------------------------
 
   #route() {
+    this.#routePast();
     const [, , view, id] = location.pathname.split("/").map(decodeURIComponent);
     this.view = this.views.includes(view) ? view : "incidents";
     this.chosen = { ...(this.chosen ?? {}), [this.view]: id ?? this.chosen?.[this.view] ?? null };
     this.#readChosen();
   }
 
+  /** The moment of the address. There nothing can be done, and what it was like is read anew. */
+  #routePast() {
+    const ms = Date.parse(new URLSearchParams(location.search).get("as_of"));
+    const wasPast = Boolean(this.past);
+    this.past = ms ? (this.past ?? new Past(() => this.#told(), this.live.now())) : null;
+    this.may = new Set(this.setup.may.filter((action) => !this.past || action.startsWith("screen.") || action.endsWith(".read")));
+    if (!this.past) this.time.stop();
+    if (this.past && !this.past.is(ms)) this.past.read(ms);
+    if (wasPast !== Boolean(this.past)) this.#paintPoints();
+  }
+
+  #told() {
+    this.#paintPoints();
+    if (this.view === "alarms") this.load.read();
+    this.touch();
+  }
+
+  /** Look back to a moment, or come back to now. */
+  lookBack(ms) {
+    this.look({ as_of: ms && new Date(ms).toISOString().replace(".000", "") });
+    this.#route();
+  }
+
+  #paintPoints() {
+    const levels = new Map(this.past?.list("alerts").filter((alert) => alert.standing).sort((a, b) => b.level - a.level).map((alert) => [alert.device, alert.level]));
+    const device = [...this.numbers.keys()];
+    const level = device.map((number) => (this.past ? (levels.get(this.numbers.get(number)) ?? 0) : (this.deviceLevels.get(this.numbers.get(number)) ?? 0)));
+    this.map.points({ n: device.length, device, level });
+  }
+
+  /** What is known now, or was known at the moment that is looked back to. */
+  get known() {
+    return this.past ?? this.live;
+  }
+
   get views() {
-    return VIEWS.filter((view) => !NEEDS[view] || this.may.has(NEEDS[view]));
+    return (this.past ? PAST_VIEWS : VIEWS).filter((view) => !NEEDS[view] || this.may.has(NEEDS[view]));
   }
 
   /** Every place that has an address: our views, and the other pages that this person may open. */
@@ -150,6 +191,7 @@ export class Console {
     }
     await this.map.start(document.getElementById("console-map"), { ...this.setup.map, style: base, pitch: 0, bearing: 0 }, devices);
     this.map.map.once("idle", () => (this.root.dataset.map = "ready"));
+    this.#paintPoints();
     this.marked = "";
     this.touch();
   }
@@ -167,7 +209,7 @@ export class Console {
   #heard(topic) {
     const id = this.chosen.incidents;
     const live = this.live.items.incidents.get(id);
-    if (topic === "incidents" && this.view === "incidents" && live && live.changed_at !== this.readAt) {
+    if (topic === "incidents" && this.view === "incidents" && !this.past && live && live.changed_at !== this.readAt) {
       this.readAt = live.changed_at;
       this.bench.read(id);
     }
@@ -182,19 +224,19 @@ export class Console {
   // -- what is done --------------------------------------------------------------------------------------
 
   now() {
-    return this.live.now();
+    return this.known.now();
   }
 
   get cases() {
-    return this.live.list("cases");
+    return this.known.list("cases");
   }
 
   get orders() {
-    return this.live.list("orders");
+    return this.known.list("orders");
   }
 
   get crews() {
-    return this.live.items.crews;
+    return this.known.items.crews;
   }
 
   act(noun, thing, action, given) {
@@ -294,10 +336,11 @@ export class Console {
   }
 
   #command(key) {
-    const alarm = this.view === "alarms" ? this.live.items.alerts.get(this.chosen.alarms) : null;
+    const alarm = this.view === "alarms" ? this.known.items.alerts.get(this.chosen.alarms) : null;
     const incident = this.view === "incidents" ? this.bench.incident : null;
     const can = incident ? actionsOf("incident", incident, this.may) : [];
     if (key === "?") this.help = !this.help;
+    else if (key === "t") this.lookBack(this.past ? null : this.live.now() - PAST_MS);
     else if (key === "/") document.getElementById("search")?.focus();
     else if (key === "f") document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
     else if ("1234".includes(key)) this.filter.levels = new Set(this.filter.levels.has(Number(key)) ? [] : [Number(key)]);
@@ -327,24 +370,25 @@ export class Console {
   }
 
   draw() {
-    const { live, view } = this;
-    const incidents = live.list("incidents");
+    const { known, view } = this;
+    const incidents = known.list("incidents");
     const nowMs = this.now();
     this.rows = queued(incidents, this.filter, nowMs);
     if (!this.chosen.incidents && this.rows.length && view === "incidents") this.#first();
-    render(html`${this.#top(incidents, nowMs)}
-      <main class=${view}>
+    render(html`${this.#top(incidents)}
+      ${this.past && this.time.draw()}
+      <main class=${`${view} ${this.past ? "past" : ""}`}>
         ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.narrow(filter) })}
         <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
-        ${view === "incidents" && workbench(this.bench, live.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
-        ${view === "alarms" && alarms({ alerts: live.list("alerts"), filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, load: this.load, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
-        ${this.work[view] && workPage({ work: this.work[view], live: live.list(view), filter: this.filter, chosen: this.chosen[view], crews: this.crews, desk: this, choose: (id) => this.open(view, id) })}
-        ${view === "crews" && crewBoard({ crews: live.list("crews"), orders: live.list("orders"), incidents: live.items.incidents, filter: this.filter, chosen: this.chosen.crews, asTable: new URLSearchParams(location.search).get("as") === "table", desk: this, choose: (id) => this.open("crews", id) })}
+        ${view === "incidents" && workbench(this.bench, known.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
+        ${view === "alarms" && alarms({ alerts: known.list("alerts"), filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, load: this.load, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
+        ${this.work[view] && workPage({ work: this.work[view], live: known.list(view), filter: this.filter, chosen: this.chosen[view], crews: this.crews, desk: this, choose: (id) => this.open(view, id) })}
+        ${view === "crews" && crewBoard({ crews: known.list("crews"), orders: known.list("orders"), incidents: known.items.incidents, filter: this.filter, chosen: this.chosen.crews, asTable: new URLSearchParams(location.search).get("as") === "table", desk: this, choose: (id) => this.open("crews", id) })}
         ${view === "log" && dutyPage(this.log, this.filter, this.chosen.log, this)}
         ${view === "rules" && rulesPage({ book: this.book, filter: this.filter, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
         ${view === "devices" && devicePage({ devices: this.devices, levels: this.deviceLevels, changes: this.changes, filter: this.filter, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
       </main>
-      ${this.#foot(nowMs)}
+      ${this.#foot(this.live.now())}
       ${form(this.asked, this.lists, (values) => this.#submit(values), () => this.form(null))}
       ${this.help && this.#help()}
       <p class=${`said ${this.said?.bad ? "bad" : ""}`} role=${this.said?.bad ? "alert" : "status"} hidden=${!this.said}>${this.said?.words}</p>`, this.root);
@@ -374,7 +418,7 @@ export class Console {
       this.drawn = drawn;
       this.map.incidents(incidents);
     }
-    this.map.units(this.live.list("crews").filter((c) => c.state === "free" || c.state === "busy"), nowMs);
+    this.map.units(this.known.list("crews").filter((c) => c.state === "free" || c.state === "busy"), nowMs);
     const marked = `${this.bench.incident?.id} ${this.bench.incident?.version}`;
     if (marked !== this.marked) {
       this.marked = marked;
@@ -382,14 +426,16 @@ export class Console {
     }
   }
 
-  #top(incidents, nowMs) {
+  #top(incidents) {
+    const nowMs = this.live.now();
     const waiting = incidents.filter(isUnacknowledged).length;
     return html`<header class="top">
       <h1>${t("console.title", { city: name(this.setup.city) })}</h1>
       <nav aria-label=${t("console.views")}>${this.views.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
         ${["wall", "explore"].filter((page) => this.may.has(`screen.${page}`)).map((page) => html`<a href=${PAGES[page]} target="_blank" rel="noopener">${t(`console.page.${page}`)} ↗</a>`)}</nav>
       ${this.seek.draw()}
-      <button onClick=${() => this.#command("?")} title="?">${t("console.help")}</button>
+      <button aria-pressed=${Boolean(this.past)} onClick=${() => this.#command("t")} title="T">${t("console.past")}<kbd>T</kbd></button>
+      <button onClick=${() => this.#command("?")} title="?">${t("console.help")}<kbd>?</kbd></button>
       <p class="clock"><b class="n">${clock(nowMs)}</b> <span class="n">${date(nowMs)}</span></p>
     </header>`;
   }

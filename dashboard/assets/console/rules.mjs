@@ -5,7 +5,7 @@ import { Refused, get, path, send } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { age, date, hourMinute, number } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { t, titled } from "../lib/text.mjs";
+import { has, t, titled } from "../lib/text.mjs";
 import { refusal } from "./act.mjs";
 import { Grid, Rows } from "./grid.mjs";
 
@@ -106,6 +106,9 @@ export function rulesPage({ book, filter, chosen, desk, choose }) {
   </section>`;
 }
 
+/** A department, or somebody else who answers for a thing. */
+const party = (id) => ["department", "rules.party"].map((family) => `${family}.${id}`).filter(has).map((key) => t(key))[0] ?? id;
+
 function detail(book, desk) {
   const { rule, mistakes } = book;
   const words = (part) => t(["rule", rule.id, part].join("."));
@@ -117,7 +120,7 @@ function detail(book, desk) {
     <dl class="said">
       ${TEXTS.map((part) => html`<dt>${t(`rules.${part}`)}</dt><dd>${words(part)}</dd>`)}
       <dt>${t("rules.respond")}</dt><dd>${t("rules.within", { seen: age(rule.seen_within_s), act: age(rule.act_within_s) })}</dd>
-      <dt>${t("rules.owner")}</dt><dd>${[rule.owner.lead, rule.owner.supervisor, ...rule.owner.assisting].filter(Boolean).map((id) => t(`department.${id}`)).join(t("wall.comma"))}</dd>
+      <dt>${t("rules.owner")}</dt><dd>${[rule.owner.lead, rule.owner.supervisor, ...rule.owner.assisting].filter(Boolean).map(party).join(t("wall.comma"))}</dd>
       <dt>${t("rules.source")}</dt><dd>${rule.source.ref} <span class="chip">${t(`rules.mark.${rule.source.mark}`)}</span> ${rule.source.note}</dd>
     </dl>
     <h3><label for="rule-text">${t("rules.text")}</label></h3>

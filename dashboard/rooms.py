@@ -88,7 +88,12 @@ def overlay(hazard: Hazard) -> list[Item]:
         feature(kind, zone.geometry, opacity=worst if zone.cls == 1 else other)
         for zone in sorted(hazard.zones, key=lambda zone: -zone.cls)
     ]
-    valves = [valve for zone in hazard.zones for valve in zone.attributes.get("valves", ())]  # type: ignore[attr-defined]
+    pipes, valves = (
+        [each for zone in hazard.zones for each in zone.attributes.get(name, ())]  # type: ignore[attr-defined]
+        for name in ("pipes", "valves")
+    )
+    if pipes:
+        drawn.append(feature("pipe", shapely.MultiLineString(pipes)))
     return drawn + [feature("valve", shapely.Point(lon, lat), label=both(name)) for name, lon, lat in valves]
 
 

@@ -208,7 +208,7 @@ class Clerk:
             "z": round(reading.z, 2),
             "figures": dict(reading.figures),
             "parts": list(reading.parts) if reading.parts else None,
-            "place": dict(device.name) if device else None,
+            "place": {**device.name, "area": device.area} if device else None,
             "device": device.id if device else None,
             "inputs": {name: self._told(each) for name, each in inputs.items() if isinstance(each, Points)},
             "counts": {name: len(each.items) for name, each in inputs.items() if isinstance(each, Records)},

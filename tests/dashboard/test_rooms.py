@@ -52,14 +52,17 @@ async def test_what_an_incident_endangers_is_drawn_with_it(city: City) -> None: 
     item: Any = (await Incidents(city.views, city.clock).all())[0]
     assert item["overlay"] == []
     now_us = city.clock.now_us()
-    dry = Zone(1, shapely.box(121.49, 31.24, 121.50, 31.25), {"valves": [["V-1", 121.49, 31.24]]})
+    pipe = [[121.49, 31.24], [121.495, 31.24]]
+    told = {"valves": [["V-1", 121.49, 31.24]], "pipes": [pipe]}
+    dry = Zone(1, shapely.box(121.49, 31.24, 121.50, 31.25), told)
     async with city.database.transaction() as connection:
         await hazard_store.put(connection, Hazard("h", "isolated", (dry,), now_us, None, item["id"]), now_us)
     again: Any = (await Incidents(city.views, city.clock).some([item["id"]]))[0]
     drawn = again["overlay"]
-    assert [each["properties"]["kind"] for each in drawn] == ["ring", "valve"]
-    assert drawn[1]["properties"]["label"] == {"zh": "V-1", "en": "V-1"}
-    assert drawn[1]["geometry"] == {"type": "Point", "coordinates": [121.49, 31.24]}
+    assert [each["properties"]["kind"] for each in drawn] == ["ring", "pipe", "valve"]
+    assert drawn[1]["geometry"] == {"type": "MultiLineString", "coordinates": [pipe]}
+    assert drawn[2]["properties"]["label"] == {"zh": "V-1", "en": "V-1"}
+    assert drawn[2]["geometry"] == {"type": "Point", "coordinates": [121.49, 31.24]}
 
 
 def test_the_worst_of_a_flood_is_painted_last_and_most_strongly() -> None:

@@ -26,10 +26,20 @@ export class Live {
 
   start() {
     this.#connect();
-    setInterval(() => this.#watch(), 500);
+    this.watching = setInterval(() => this.#watch(), 500);
     addEventListener("online", () => this.#hurry());
     document.addEventListener("visibilitychange", () => !document.hidden && this.#hurry());
     return this;
+  }
+
+  /** For good. */
+  stop() {
+    clearInterval(this.watching);
+    clearTimeout(this.timer);
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    this.socket = null;
+    this.timer = null;
   }
 
   /** Now by the centre's clock, which goes on when we are cut off. */

@@ -7,6 +7,7 @@ It follows the batch log, asks the rooms for their records, evaluates, stores ro
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -31,7 +32,7 @@ from dashboard.vitals.past import Past
 from dashboard.vitals.store import Usuals
 from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn
 from dashboard.vitals.window import QUARTER_US, Windows
-from dashboard.vitals.words import Points, Why, Words
+from dashboard.vitals.words import Figure, Points, Records, Why, Words
 from iot import log
 from iot.aggregate import Aggregates
 from iot.log import BatchFeed
@@ -63,7 +64,7 @@ class Rooms(Protocol):
 
 @dataclass(slots=True)
 class Clerk:
-    """Computes all vitals of one installation. `start`, then `take` every batch and `turn` every `TURN_S`."""
+    """Computes all vitals of one installation. `start`, then `run`: `take` every batch, `turn` every `TURN_S`."""
 
     vitals: Sequence[Vital]
     database: Database
@@ -87,6 +88,8 @@ class Clerk:
     _warm_to: int = 0
     _cold: bool = True
     _started_us: int = 0
+    #: The newest quarter of each vital's history before we began.
+    _known: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.table = PointTable(self.registry)
@@ -95,20 +98,15 @@ class Clerk:
         self.windows.make(self.collector.windowed(), self.registry.size)
 
     async def start(self) -> BatchFeed:
-        """Warm table and windows, say what is now, recompute missing history, learn what is usual.
-
-        Gives the feed to follow from here.
-        """
+        """Warm table and windows and say what is now; the feed to follow from here."""
         now_us = self._started_us = self.clock.now_us()
         aggregates = Aggregates(self.registry)
         async with await connect(self.database.dsn) as connection:
             await aggregates.load(connection)
         self.table.add(aggregates.latest.batch())
         await self._warm(now_us)
-        known = await store.ends(self.database)
+        self._known = await store.ends(self.database)
         await self.turn()
-        await self._fill(now_us, known)
-        await self._learn(now_us)
         await store.forget(
             self.database, [index.KEY, *(vital.key for vital in self.vitals)], now_us - KEEP_US
         )
@@ -147,6 +145,7 @@ class Clerk:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(batches))
             tasks.create_task(_for_ever(self.turn, TURN_S))
+            tasks.create_task(self.recall())
 
     async def _follow(self, batches: BatchFeed) -> None:
         async for group in batches.follow():
@@ -212,6 +211,8 @@ class Clerk:
             "place": {**device.name, "area": device.area} if device else None,
             "device": device.id if device else None,
             "inputs": {name: self._told(each) for name, each in inputs.items() if isinstance(each, Points)},
+            "counts": {name: len(each.items) for name, each in inputs.items() if isinstance(each, Records)},
+            "given": {name: _finite(each.value) for name, each in inputs.items() if isinstance(each, Figure)},
         }
 
     def _told(self, points: Points) -> dict[str, object]:
@@ -253,17 +254,19 @@ class Clerk:
         self.windows.add_to(key, batch, self.registry.point(batch.device, batch.channel))
         return to_us
 
-    async def _fill(self, now_us: int, known: Mapping[str, int]) -> None:
-        """Recompute the quarters of the last day and the hours before, as far as they are missing.
+    async def recall(self) -> None:
+        """Recompute the history that was missing when we started, and learn what is usual from it."""
+        await self._fill(self._started_us)
+        await self._learn(self._started_us)
 
-        `known`: the newest quarter of each vital before we began.
-        """
+    async def _fill(self, now_us: int) -> None:
+        """Recompute the quarters of the last day and the hours before, as far as they were missing at our start."""
         day_us = (now_us - QUARTERS_US) // HOUR_US * HOUR_US
         first_us = day_us - LOOK_BACK_DAYS * DAY_US
         for vital in self.vitals:
             if not replay.recomputable(vital) or not vital.points:
                 continue
-            since = known.get(vital.key, first_us)
+            since = self._known.get(vital.key, first_us)
             if since < day_us:
                 await self._fill_hours(vital, max(first_us, since // HOUR_US * HOUR_US), day_us)
             await self._fill_quarters(vital, max(day_us, since), now_us // QUARTER_US * QUARTER_US)
@@ -300,6 +303,10 @@ class Clerk:
         self.usuals = {key: learn(each.at_us, each.value, self.local) for key, each in history.items()}
         await store.put_usual(self.database, self.usuals)
         self._learned_us = now_us
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 async def _for_ever(do: Callable[[], Awaitable[None]], every_s: float) -> None:

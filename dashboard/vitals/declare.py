@@ -134,6 +134,8 @@ class VitalDecl(Declared):
     limits: dict[Literal["red", "orange", "yellow", "blue"], float] = {}
     #: The wall draws the city's day by hours as bars: the hour's mean or its highest.
     day: Literal["", "mean", "highest"] = ""
+    #: The cockpit sets its hours of today against those of the same weekday.
+    compared: bool = False
     #: Whether it counts in the city's index (`index.yaml`); a vital without bands never does.
     scored: bool = True
     owner: str = ""

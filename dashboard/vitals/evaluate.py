@@ -41,9 +41,9 @@ def evaluate(vital: Vital, words: Words, usual: Usual | None) -> Reading:
     """Evaluate one vital over the inputs that `words` uses now. Pure; 2 µs an expression."""
     inputs = words.inputs
     n, total = coverage(inputs)
-    share = n / total if total else 1.0
+    share = n / total if total else 0.0 if installed_nowhere(inputs) else 1.0
     as_of = newest(inputs)
-    if total and share < VALUE_COVERAGE:
+    if share < VALUE_COVERAGE:
         return Reading(vital.key, None, 0, "no_data", (n, total), share, as_of)
     try:
         figures = {name: words.run(program) for name, program in vital.figures.items()}
@@ -81,6 +81,11 @@ def coverage(inputs: Mapping[str, Input]) -> tuple[int, int]:
     """(points that take part, points there are) of the input that is covered worst."""
     found = [each.coverage for each in inputs.values() if isinstance(each, Points)]
     return min(found, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0, default=(0, 0))
+
+
+def installed_nowhere(inputs: Mapping[str, Input]) -> bool:
+    """Whether an input asks for points of which the city has none at all."""
+    return any(isinstance(each, Points) and not len(each.device) for each in inputs.values())
 
 
 def newest(inputs: Mapping[str, Input]) -> int | None:

@@ -221,13 +221,12 @@ async def test_a_turn_is_one_piece_of_news(town: Town) -> None:
     assert [(change.topic, change.key) for change in await feed.read()] == [("vitals", "now")]
 
 
-async def test_a_clerk_that_starts_late_knows_what_was_said_before(town: Town) -> None:
+async def test_a_clerk_that_starts_says_at_once_what_is_now_before_it_recalls_what_was(town: Town) -> None:
     now = town.clock.now_us()
     for device in ("p1", "p2", "p3"):
         await town.say(device, "pressure", [now - 60 * SECOND_US, now], [0.30, 0.34])
     clerk = town.clerk()
     await clerk.start()
-    await clerk.turn()
     assert clerk.shown["ws_pressure_min"].value == pytest.approx(0.32)
 
 
@@ -256,6 +255,7 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
         await town.say(device, "pressure", quarters, [0.30 + 0.01 * number] * len(quarters), history=True)
     clerk = town.clerk()
     await clerk.start()
+    await clerk.recall()
     await clerk.turn()
     item = next(each for each in await town.source().all() if each["id"] == "ws_pressure_min")
     trend = item["trend"]
@@ -270,6 +270,7 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
     before = await store.history(town.database, 0, now + DAY_US)
     again = town.clerk()
     await again.start()
+    await again.recall()
     after = await store.history(town.database, 0, now + DAY_US)
     assert len(before["ws_pressure_min"].at_us) == len(after["ws_pressure_min"].at_us), (
         "a restart adds nothing"
@@ -288,7 +289,7 @@ async def test_screens_that_opened_before_the_history_was_filled_in_show_it_seco
     }
     clerk = town.clerk()
     await clerk.start()
-    await clerk.turn()
+    await clerk.recall()
     town.clock.advance(10)
     item = next(each for each in await source.all() if each["id"] == "ws_pressure_min")
     trend = item["trend"]

@@ -23,24 +23,28 @@ import { chosen, vitals } from "./vitals.mjs";
 const TOPICS = ["status", "vitals", "incidents", "cases", "crews", "points"];
 const LOADING_MS = 8000;
 const REDRAW_MS = 100;
+const MAP_ANYWAY_MS = 3000;
 const GLIDE_MS = 500;
 const WIDE = 2.4;
 const ENDED = new Set(["closed", "refused", "void"]);
+const isWide = () => innerWidth / innerHeight > WIDE;
 const zone = (id) => document.getElementById(id);
 const onDuty = ({ state }) => state === "free" || state === "busy";
 
 export class Wall {
-  constructor(root, setup) {
+  /** `live` may have heard the first news already. */
+  constructor(root, setup, live) {
     const query = new URLSearchParams(location.search);
     this.root = root;
     this.setup = setup;
     this.name = query.get("profile") ?? "wall";
     this.startedMs = Date.now();
     this.#hang(setup.profiles?.[this.name] ?? profileOf(query));
-    this.wide = innerWidth / innerHeight > WIDE;
-    const topics = this.wide ? [...TOPICS, "orders"] : TOPICS;
-    this.live = new Live(topics, { changed: (topic) => this.#touch(topic), state: (on, code) => this.#state(code) });
-    this.dirty = new Set(topics);
+    this.wide = isWide();
+    this.live = live;
+    live.changed = (topic) => this.#touch(topic);
+    live.state = (on, code) => this.#state(code);
+    this.dirty = new Set(live.topics);
     this.scenes = new Scenes(setup, query.get("scene"), query.has("rotate"));
     this.sound = new Sound(query.has("sound") || setup.profiles?.[this.name]?.sound);
     this.tour = new Tour(setup.tour ?? []);
@@ -63,9 +67,7 @@ export class Wall {
 
   start() {
     this.live.onPoints((columns) => this.map.points(columns));
-    this.live.start();
     render(brand(this.setup.city), zone("brand"));
-    this.#startMap();
     this.timers = [setInterval(() => this.#redraw(new Set(["clock"])), 1000), setInterval(() => this.live.connected && this.map.glide(this.live.now()), GLIDE_MS)];
     addEventListener("resize", () => location.reload());
     addEventListener("keydown", (event) => this.#key(event));
@@ -90,7 +92,10 @@ export class Wall {
     this.#redraw(new Set(["clock"]));
   }
 
+  /** The map comes after the first figures: it is most of the work of the first seconds. */
   async #startMap() {
+    this.mapped = true;
+    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
     if (!this.setup.map) {
       this.root.dataset.ready = "";
       return zone("map").classList.add("no-map");
@@ -127,6 +132,7 @@ export class Wall {
     const due = (...names) => live.loaded.has(names[0]) && (ticks || names.some((each) => topics.has(each)));
     this.root.classList.toggle("slow", !live.connected && !live.lostMs && Date.now() - this.startedMs > LOADING_MS);
     if (ticks) this.#tick(nowMs);
+    if (!this.mapped && (live.connected || Date.now() - this.startedMs > MAP_ANYWAY_MS)) this.#startMap();
     if (due("status")) this.#drawStatus(nowMs);
     else if (!live.connected && ticks) this.#drawFoot(nowMs);
     if (due("vitals")) this.#drawVitals(nowMs);
@@ -297,12 +303,25 @@ async function getJson(url) {
   return answer.json();
 }
 
+let asking = null;
+
+/** Ask for all that the wall needs, before there is a frame for it. */
+export function prepare() {
+  asking ??= {
+    setup: getJson("/api/v1/wall"),
+    words: load(asked()),
+    live: new Live(isWide() ? [...TOPICS, "orders"] : TOPICS).start(),
+  };
+  return asking;
+}
+
 /** Called once by boot.mjs when the page's frame is there. */
 export async function mount(root) {
   document.documentElement.dataset.theme = shade();
-  const [setup] = await Promise.all([getJson("/api/v1/wall"), load(asked())]);
+  const { setup: setting, words, live } = prepare();
+  const [setup] = await Promise.all([setting, words]);
   ZONE.name = setup.timezone;
   document.title = t("wall.title", { city: setup.city[language] ?? setup.city.zh });
-  window.cityopsWall = new Wall(root, setup).start();
+  window.cityopsWall = new Wall(root, setup, live).start();
   window.cityopsRenewal = window.cityopsWall.renewal;
 }

@@ -354,3 +354,23 @@ WITH gone AS (DELETE FROM alert_versions v USING alerts a WHERE a.id = v.alert A
               AND v.at < %(before)s)
 DELETE FROM incident_versions v USING incidents i
 WHERE i.id = v.incident AND v.version < i.version AND v.at < %(before)s
+
+-- name: verdicts
+-- What people said that alarms of these rules were, each time: to their incident, or in a report from the place.
+SELECT coalesce(a.incident, a.id) AS key, a.incident, a.rule, a.recorded_at AS shown_at, a.provenance, t.at, t.real
+FROM alerts a
+CROSS JOIN LATERAL (
+    SELECT l.at, l.action = 'confirm' AS real FROM incident_log l
+    WHERE l.incident = a.incident AND l.action IN ('confirm', 'dismiss')
+    UNION ALL
+    SELECT r.at, r.kind <> 'report.false_alarm' FROM reports r
+    WHERE a.asset <> '' AND r.asset = a.asset
+      AND r.kind IN ('report.fire_confirmed', 'report.smoke_seen', 'report.false_alarm')
+      AND r.at BETWEEN a.recorded_at - interval '5 minutes' AND a.recorded_at + interval '30 minutes'
+) t
+WHERE a.rule = ANY(%(rules)s) AND a.raised_at >= %(since)s
+ORDER BY t.at
+
+-- name: reports_since
+SELECT kind, at, lon, lat, provenance FROM reports
+WHERE at >= %(since)s AND at <= %(now)s AND kind LIKE 'report.%%' ORDER BY at

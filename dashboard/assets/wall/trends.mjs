@@ -9,22 +9,32 @@ const FOOT = 30;
 const LEFT = 62;
 const HOUR_MS = 3600000;
 const SHOWN_H = 8;
+/** A strip wider than this (tenths of a rem) has room for one plot more. */
+const WIDEST = 2150;
+const DAY_SHARE = 1.15;
+const GUTTER = 12.5;
+const MARGINS = 32;
 
-/** The row whose limits are drawn: the worst coloured one, else the first that asks for it. */
-export function focusOf(vitals) {
+/** The rows whose limits are drawn: the worst coloured ones, else the first that ask for it. */
+export function focusOf(vitals, count) {
   const able = vitals.filter((v) => v.limits?.length && v.trend?.values?.length && v.state !== "no_data");
-  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order)[0];
+  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order).slice(0, count);
 }
 
-/** `width`, `height` of a plot in tenths of a rem. */
+/** `width`, `height` of the strip's plots in tenths of a rem; no plot is wider than a hundred rem. */
 export function trends(vitals, width, height, nowMs) {
   const bars = vitals.find((v) => v.day);
-  const focus = focusOf(vitals);
-  return html`<div class="trends">
+  const focused = focusOf(vitals, width > WIDEST ? 2 : 1);
+  const parts = DAY_SHARE + Math.max(1, focused.length);
+  const plot = (share) => ((width - GUTTER * Math.max(1, focused.length)) * share) / parts - MARGINS;
+  return html`<div class="trends" style=${`grid-template-columns:${DAY_SHARE}fr ${"1fr ".repeat(Math.max(1, focused.length))}`}>
     <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
-      ${bars ? barPlot(bars, width * 0.535, height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
-    <div class="panel"><header><h2>${focus ? `${t(`vital.${focus.id}.name`)}` : t("wall.limits")}</h2><span>${focus ? [told(focus.sub), t("wall.last_hours", { n: SHOWN_H }), unit(focus)].filter(Boolean).join(" · ") : ""}</span></header>
-      ${focus ? limitPlot(focus, width * 0.465, height, nowMs) : html`<p class="empty">${t("wall.no_limits")}</p>`}</div>
+      ${bars ? barPlot(bars, plot(DAY_SHARE), height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
+    ${!focused.length && html`<div class="panel"><header><h2>${t("wall.limits")}</h2></header><p class="empty">${t("wall.no_limits")}</p></div>`}
+    ${focused.map(
+      (each) => html`<div class="panel" key=${each.id}><header><h2>${t(`vital.${each.id}.name`)}</h2><span>${[told(each.sub) || t("wall.last_hours", { n: SHOWN_H }), unit(each)].filter(Boolean).join(" · ")}</span></header>
+        ${limitPlot(each, plot(1), height, nowMs)}</div>`,
+    )}
   </div>`;
 }
 

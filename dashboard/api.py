@@ -96,12 +96,17 @@ def _vital_routes(routes: APIRouter, screens: Screens) -> None:
         """Every vital sign as it stands, with trace, usual band and coverage."""
         return Json({"items": list(await screens.sources["vitals"].all()), "next": None})
 
+    @routes.get("/vitals/weekday")
+    async def weekday(_: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
+        """Compared vital signs: the hours of today and of the same weekday before."""
+        return Json({"items": await screens.vitals.weekday() if screens.vitals else [], "next": None})
+
     @routes.get("/vitals/{key}")
     async def vital(key: str, _: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
         """One vital sign: formula, bands, source, inputs with what was left out and why, and its history."""
         if screens.vitals is None:
             raise NotFound
-        return Json(await screens.vitals.one(key))
+        return Json(await screens.vitals.one(key, screens.points.table))
 
 
 def _wall_routes(routes: APIRouter) -> None:

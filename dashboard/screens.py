@@ -40,7 +40,7 @@ LOG = logger("dashboard")
 STATUS_S = 1.0
 RENEW_S = 60.0
 #: Fields that are sent again only when they changed.
-SLOW = {"vitals": frozenset({"trend", "day", "limits"})}
+SLOW = {"vitals": frozenset({"trend", "day", "limits", "target", "made_of"})}
 
 
 class Source(Protocol):

@@ -22,11 +22,12 @@ from events import upwind
 from events.assess import Assessor
 from events.background import Background, Speakers
 from events.citytime import CityTime
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
 from events.detectors import Detector
 from events.detectors.build import build, clocks
 from events.detectors.memory import Memory
 from events.detectors.trail import Trail
+from events.facts import Fact
 from events.guards import Switches, asks_usual, nothing_switched, place_of
 from events.moves import Move, moves, plain
 from events.place import NOWHERE, Place, World

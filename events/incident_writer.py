@@ -13,8 +13,8 @@ from events import alarm, incident, store
 from events.alarm import Line
 from events.alert_writer import ENGINE
 from events.assess import Assessment
-from events.correlate import Group
 from events.engine import Engine, Row, incident_id
+from events.facts import Group
 from events.news import News
 
 
@@ -84,7 +84,8 @@ class IncidentWriter:
             for each in await store.rows(self.connection, "evidence_of", id=group.incident)
         }
         seen = self.engine.assessor.assess(self.engine.correlator, group)
-        joined, left = group.members.keys() - known.keys(), known.keys() - group.members.keys()
+        members = group.members.keys()
+        joined, left = members - known.keys(), known.keys() - members
         was_clear = row["clear_since"] is not None
         action = _what_changed(
             grown=bool(joined), shrunk=bool(left), was_clear=was_clear, clear=not seen.standing
@@ -143,14 +144,14 @@ class IncidentWriter:
         self, group: Group, known: dict[str, str], now_us: int, *, acknowledged: bool = False
     ) -> None:
         """Record who joined and who left; alerts that join what a person has seen are seen."""
-        facts = self.engine.correlator.facts
-        joined = sorted(group.members.keys() - known.keys())
+        facts, members = self.engine.correlator.facts, group.members
+        joined = sorted(members.keys() - known.keys())
         if joined:
             values = [
                 {
                     "incident": group.incident,
                     "fact": id_,
-                    "evidence": group.members[id_],
+                    "evidence": members[id_],
                     "what": facts[id_].what,
                 }
                 for id_ in joined
@@ -162,7 +163,7 @@ class IncidentWriter:
             )
         if acknowledged and joined:
             await acknowledge(self.connection, joined, ENGINE, now_us)
-        left = sorted(known.keys() - group.members.keys())
+        left = sorted(known.keys() - members.keys())
         if left:
             await self._leave(group.incident, left, now_us)
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.clock import SECOND_US
-from events.correlate import Correlator, Fact, Group
+from events.correlate import Correlator
 from events.engine import Engine, Row, fact_of, incident_id
+from events.facts import Fact, Group
 from events.moves import Does, Move
 from iot.readings import Logged
 

@@ -16,8 +16,9 @@ from core.clock import to_datetime, to_us
 from events import store
 from events.alert_writer import AlertWriter, Judge
 from events.background import MEMORY_US, Background
-from events.correlate import Correlator, Fact, Group, Standing
+from events.correlate import Correlator
 from events.engine import Engine, Row, fact_of, place_of_row, report_fact
+from events.facts import Fact, Group, Standing
 from events.incident_writer import IncidentWriter
 from events.moves import Move
 from events.news import News

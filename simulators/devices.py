@@ -77,6 +77,7 @@ def all_devices(places: Places) -> list[Device]:
     return [
         *_recorded_depths(places), *_recorded_inlets(places), *_recorded_noise(places),
         *_water(places), *_flood(places), *_drainage(places), *_gas(places), *_sites(places), *_fire(places),
+        *_reported(places),
     ]  # fmt: skip
 
 
@@ -414,3 +415,23 @@ def _fire(places: Places) -> Iterator[Device]:
             )
             name = f"fire-smoke-{number:02d}" if head == 1 else f"fire-smoke-{number:02d}-{head}"
             yield Device(name, "fire_detector", spot, gateway, says, 10 * number + head)
+
+
+def _reported(places: Places) -> Iterator[Device]:
+    """Other systems of the city that report their figures: the hotline's own, and billing."""
+    spot = places.buildings[0]
+    calls = Stream(186, "calls", 0.9, weekends=0.7, slow=9, fast=3, low=5, resolution=1.0)
+    figures = (
+        ("calls_1h", calls), ("answer_1h", Stream(9.5, "calls", 0.25, slow=0.9, fast=0.3, low=3, resolution=0.1)),
+        ("calls_24h", Stream(4200, slow=60, memory_us=12 * HOUR_US, resolution=1.0)),
+        ("answered_24h", Stream(4080, slow=25, memory_us=12 * HOUR_US, high=4080, resolution=1.0)),
+        ("due_month", steady(38_214)), ("in_time_month", steady(37_106)),
+        ("callbacks_month", steady(21_530)), ("satisfied_month", steady(19_872)),
+    )  # fmt: skip
+    says = tuple(Say(channel, stream, 5 * MINUTE_US) for channel, stream in figures)
+    yield Device("hot-statistics-01", "hotline_statistics", spot, "gw-sim-city", says)
+    says = of(
+        Say("supplied_month", steady(1_284_000), 24 * HOUR_US),
+        Say("billed_month", steady(1_177_000), 24 * HOUR_US),
+    )
+    yield Device("ws-billing-01", "water_billing", spot, "gw-sim-city", says)

@@ -17,7 +17,7 @@ from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.breaks import Located
-from events.correlate import Fact
+from events.facts import Fact
 from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, Place
 from events.place import World as Around

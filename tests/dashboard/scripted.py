@@ -43,7 +43,7 @@ NOON_US = 1_795_246_928 * SECOND_US
 Mood = Literal["calm", "alarm", "worst", "empty", "stale", "no_data"]
 EVERYBODY = frozenset({"viewer"})
 OPENED = {
-    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit")),
+    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit", "vitals")),
     "map.read",
     "vital.read",
     "reading.read",

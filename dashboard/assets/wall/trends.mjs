@@ -11,6 +11,8 @@ const HOUR_MS = 3600000;
 const SHOWN_H = 8;
 /** A strip wider than this (tenths of a rem) has room for one plot more. */
 const WIDEST = 2150;
+/** A narrower plot names fewer hours. */
+const NARROW = 380;
 const DAY_SHARE = 1.15;
 const GUTTER = 12.5;
 const MARGINS = 32;
@@ -21,13 +23,13 @@ export function focusOf(vitals, count) {
   return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order).slice(0, count);
 }
 
-/** `width`, `height` of the strip's plots in tenths of a rem; no plot is wider than a hundred rem. */
-export function trends(vitals, width, height, nowMs) {
+/** `width`, `height` of the strip in tenths of a rem; no plot is wider than a hundred rem. `given`: widths of two charts. */
+export function trends(vitals, width, height, nowMs, given) {
   const bars = vitals.find((v) => v.day);
-  const focused = focusOf(vitals, width > WIDEST ? 2 : 1);
-  const parts = DAY_SHARE + Math.max(1, focused.length);
-  const plot = (share) => ((width - GUTTER * Math.max(1, focused.length)) * share) / parts - MARGINS;
-  return html`<div class="trends" style=${`grid-template-columns:${DAY_SHARE}fr ${"1fr ".repeat(Math.max(1, focused.length))}`}>
+  const focused = focusOf(vitals, width > WIDEST && !given ? 2 : 1);
+  const others = Math.max(1, focused.length);
+  const plot = (share) => (given ? given[share > 1 ? 0 : 1] * 10 : ((width - GUTTER * others) * share) / (DAY_SHARE + others)) - MARGINS;
+  return html`<div class="trends" style=${`grid-template-columns:var(--charts, ${DAY_SHARE}fr ${"1fr ".repeat(others)})`}>
     <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
       ${bars ? barPlot(bars, plot(DAY_SHARE), height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
     ${!focused.length && html`<div class="panel"><header><h2>${t("wall.limits")}</h2></header><p class="empty">${t("wall.no_limits")}</p></div>`}
@@ -69,7 +71,7 @@ function barPlot({ day, digits }, width, height, nowMs) {
     ${hours.map(([h, v]) => html`<rect class=${kind(h, v)} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
     ${last && html`<text class="now" x=${Math.max(x(last[0]) + bar / 2, LEFT + 20)} y=${Math.max(20, y(last[1]) - 8)} text-anchor="middle">${number(last[1], digits)}</text>`}
     <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
-    ${[0, 6, 12, 18].map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
+    ${[0, 6, 12, 18].filter((h) => width > NARROW || h % 12 === 0).map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
     ${band && html`<text class="label" x=${width - 12} y=${Math.max(24, Math.min(...day.high.slice(17).filter((v) => v !== null).map(y)) - 10)} text-anchor="end">${t("wall.usual_band")}</text>`}
   </svg>`;
 }

@@ -29,7 +29,7 @@ function line(row, vital) {
 /** 24 hours: what was grey and dashed, today bold up to now. */
 function curve({ today, before }) {
   const known = [...today, ...before].filter((value) => value !== null);
-  if (!known.length) return html`<svg class="curve" viewBox="0 0 ${W} ${H}"></svg>`;
+  if (known.length < 2) return html`<svg class="curve" viewBox="0 0 ${W} ${H}"></svg>`;
   const [least, most] = [Math.min(0, ...known), Math.max(...known)];
   const x = (hour) => PAD + (hour * (W - 2 * PAD)) / 23;
   const y = (value) => H - PAD - ((value - least) / (most - least || 1)) * (H - 2 * PAD);

@@ -119,7 +119,7 @@ class Cockpit {
     const status = live.items.status.get("now");
     const worst = Math.min(...incidents.filter(isOpen).map((i) => i.level));
     render(
-      html`<header><h1>${t("cockpit.title", { city: name(this.setup.city) })}</h1><h1 class="paper">${t("cockpit.paper", { city: name(this.setup.city) })}</h1>
+      html`<header><h1><span class="screen">${t("cockpit.title", { city: name(this.setup.city) })}</span><span class="paper">${t("cockpit.paper", { city: name(this.setup.city) })}</span></h1>
           <p class="n">${date(nowMs)} ${weekday(nowMs)} ${clock(nowMs)}</p>
           <nav><a href=${`/vitals${location.search}`}>${t("page.vitals")}</a><button onClick=${() => print()}>${t("cockpit.brief")}</button><a href=${other()} lang=${language === "zh" ? "en" : "zh-CN"}>${language === "zh" ? "English" : "中文"}</a></nav></header>
         ${!live.connected && live.lostMs && html`<p class="cutoff" role="alert">${half} ${t("wall.cut_off", { s: Math.round((nowMs - live.lostMs) / 1000) })} ${t("wall.last_data", { time: clock(live.lostMs) })}</p>`}

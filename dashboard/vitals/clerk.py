@@ -30,7 +30,7 @@ from dashboard.vitals.index import PartDecl
 from dashboard.vitals.inputs import Collector, Rows, Selection
 from dashboard.vitals.past import Past
 from dashboard.vitals.store import Usuals
-from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn
+from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn, usual_at
 from dashboard.vitals.window import QUARTER_US, Windows
 from dashboard.vitals.words import Figure, Points, Records, Why, Words
 from iot import log
@@ -180,7 +180,7 @@ class Clerk:
             vital, self.table, self.windows, records, figures, now_us, self.local.midnight_us(now_us)
         )
         self._words.use(inputs, now_us, self.local.offset_us(now_us))
-        usual = self.usuals.get(vital.key, {}).get(self.local.slot(now_us))
+        usual = usual_at(self.usuals.get(vital.key, {}), self.local, now_us)
         reading = evaluate(vital, self._words, usual)
         held = self._held.setdefault(vital.key, Held())
         if now_us - self._started_us < SETTLE_US:

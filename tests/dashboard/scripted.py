@@ -196,6 +196,8 @@ def trend(mean: float, swing: float, noise: float, seed: int, end: float | None)
         "values": values.round(3).tolist(),
         "low": (usual - width).round(3).tolist(),
         "high": (usual + width).round(3).tolist(),
+        "ahead_low": (usual - width).round(3).tolist()[:16],
+        "ahead_high": (usual + width).round(3).tolist()[:16],
     }
 
 

@@ -89,6 +89,7 @@ export class Wall {
     render(brand(this.setup.city), zone("brand"));
     this.timers = [setInterval(() => this.#redraw(new Set(["clock"])), 1000), setInterval(() => this.live.connected && this.map.glide(this.live.now()), GLIDE_MS)];
     addEventListener("resize", () => location.reload());
+    addEventListener("beforeprint", () => this.map.still());
     addEventListener("keydown", (event) => this.#key(event));
     this.wantsTour = new URLSearchParams(location.search).has("tour");
     this.#redraw(new Set(["clock", ...this.live.topics]));
@@ -209,15 +210,16 @@ export class Wall {
     const { connected, lostMs, tries } = this.live;
     const status = this.live.items.status.get("now");
     const mute = this.order?.mute && nowMs < Date.parse(this.order.mute.until) ? this.order.mute : null;
-    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, code: this.code, mute }), zone("foot"));
+    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, approval: this.setup.approval, code: this.code, mute }), zone("foot"));
   }
 
   #drawVitals(nowMs) {
     const all = this.scenes.rows(this.live.list("vitals"));
     const slot = (wanted) => all.filter((v) => v.slot === wanted).sort((a, b) => a.order - b.order);
+    const index = this.live.items.vitals.get("city_index");
     const rows = chosen(all, this.density.vitals);
     const total = all.filter((v) => v.slot === "row" || (v.slot === "reserve" && v.level)).length;
-    render(vitals(rows, total, this.scenes.current, this.setup.areas ?? {}, nowMs), zone("vitals"));
+    render(vitals(rows, total, { scene: this.scenes.current, areas: this.setup.areas ?? {}, index, nowMs }), zone("vitals"));
     render(kpis(slot("kpi").slice(0, this.density.kpis)), zone("kpis"));
     render(weather(slot("weather").slice(0, 3)), zone("weather"));
     const strip = zone("trends");

@@ -6,6 +6,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY := .venv/bin/python
+# What was compiled once stays compiled, whatever the machine's image says: empty means allowed.
+export PYTHONDONTWRITEBYTECODE :=
 # The tests of one file stay together: some are one story, some share a city.
 SPREAD := -n auto --maxprocesses 4 --dist loadfile
 

@@ -222,7 +222,9 @@ class Worker(News):
     async def _vitals(self) -> None:
         """Vital signs, computed in this one place; after any loss of the database begun anew."""
         while True:
-            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry, self.town)
+            clerk = clerk_of(
+                self.declared, self.database, self.clock, lambda: self.keeper.registry, self.town
+            )
             try:
                 feed = await clerk.start()
                 self.feeds.append(feed)
@@ -267,7 +269,7 @@ class Worker(News):
         before = to_datetime(now - round(kept.keep_dead_letters * SECOND_US))
         await connection.execute(gateways_store.QUERIES["prune_letters"], {"before": before})
         before = to_datetime(now - round(kept.keep_readings * SECOND_US))
-        await connection.execute(events_store.QUERIES["prune_incident_versions"], {"before": before})
+        await connection.execute(events_store.QUERIES["prune_versions"], {"before": before})
 
     async def _gateways(self) -> None:
         """Who is on line and what devices say they are: durable within a second. What is wished and asked goes out."""

@@ -90,7 +90,21 @@ def _split(values: list[str] | None) -> list[str] | None:
     return [part for value in values for part in value.split(",")] if values else None
 
 
+def _of_alerts(
+    class_: Annotated[list[str] | None, Query(alias="class")] = None,
+    rule: str | None = None,
+    device: str | None = None,
+    incident: str | None = None,
+    as_of: Moment = None,
+) -> dict[str, object]:
+    """What only alerts are asked for."""
+    return {
+        "classes": _split(class_), "rule": rule, "device": device, "incident": incident, "as_of": as_of,
+    }  # fmt: skip
+
+
 Asked = Annotated[Filters, Depends(_filters)]
+AskedOfAlerts = Annotated[dict[str, object], Depends(_of_alerts)]
 
 
 def router(views: EventViews) -> APIRouter:
@@ -115,23 +129,13 @@ def _alerts(routes: APIRouter, views: EventViews) -> None:
     @routes.get("/alerts", tags=["alerts"])
     async def alerts(
         filters: Asked,
+        more: AskedOfAlerts,
         _: Annotated[Actor, Depends(Allow("alert.read"))],
-        class_: Annotated[list[str] | None, Query(alias="class")] = None,
-        rule: str | None = None,
-        device: str | None = None,
-        incident: str | None = None,
         limit: Limit = 100,
         cursor: str | None = None,
     ) -> Response:
-        found = await views.alerts(
-            filters,
-            limit,
-            _cursor(cursor),
-            classes=_split(class_),
-            rule=rule,
-            device=device,
-            incident=incident,
-        )
+        """As they stand; with `as_of` as they were known then."""
+        found = await views.alerts(filters, limit, _cursor(cursor), **more)
         return Json(page(found, limit, _key("recorded_at")))
 
     @routes.get("/alarm-load", tags=["alerts"])
@@ -151,8 +155,11 @@ def _alerts(routes: APIRouter, views: EventViews) -> None:
         return Json({**asdict(load), "by_level": {str(level): n for level, n in load.by_level.items()}})
 
     @routes.get("/alerts/{id_}", tags=["alerts"])
-    async def alert(id_: str, _: Annotated[Actor, Depends(Allow("alert.read"))]) -> Response:
-        return Json(await views.alert(id_))
+    async def alert(
+        id_: str, _: Annotated[Actor, Depends(Allow("alert.read"))], as_of: Moment = None
+    ) -> Response:
+        """With its log; with `as_of` as all that was known then."""
+        return Json(await views.alert(id_, as_of))
 
     @routes.post("/alerts/{id_}/actions", tags=["alerts"])
     async def act_on_alert(

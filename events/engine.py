@@ -24,7 +24,8 @@ from events.background import Background, Speakers
 from events.citytime import CityTime
 from events.correlate import Correlator
 from events.detectors import Detector
-from events.detectors.build import build, clocks
+from events.detectors.bonds import Downstream, no_pipes
+from events.detectors.build import build, fates
 from events.detectors.memory import Memory
 from events.detectors.trail import Trail
 from events.facts import Fact
@@ -89,12 +90,9 @@ class Engine:
         self.city = city
         self.rules = model.rules.rules
         self.usual = Usual.nothing(registry.size, city)
-        self.timeline = Timeline(
-            self._detectors(switches),
-            self._detectors(switches),
-            registry,
-            clocks(model.rules, registry),
-        )
+        downstream = world.flow.downstream_m if world.flow is not None else no_pipes
+        live, settled = (self._detectors(switches, downstream) for _ in range(2))
+        self.timeline = Timeline(live, settled, registry, fates(model.rules, registry, live))
         self.speakers = speakers(model.rules, registry)
         if world.wind is None:
             world = replace(world, wind=self._vanes())
@@ -104,9 +102,9 @@ class Engine:
         self.assessor = Assessor(model.rules, registry)
         self.family = Family(model.types, world)
 
-    def _detectors(self, switches: Switches) -> list[Detector]:
+    def _detectors(self, switches: Switches, downstream: Downstream) -> list[Detector]:
         """Those of the rules, and what is remembered for tracing where the air brought something from."""
-        found = build(self.model.rules, self.registry, self.city, self.usual, switches)
+        found = build(self.model.rules, self.registry, self.city, self.usual, switches, downstream)
         remembered = upwind.trail(upwind.channels(self.model.types.values(), self.model.rules), self.registry)
         return [*found, remembered] if len(remembered.watches) else found
 

@@ -217,29 +217,41 @@ RETURNING id
 -- name: get_alert
 SELECT * FROM alerts WHERE id = %(id)s
 
+-- name: get_alert_as_of
+SELECT was.* FROM alerts a
+JOIN alert_versions v ON v.alert = a.id CROSS JOIN jsonb_populate_record(a, v.row) was
+WHERE a.id = %(id)s AND v.at <= %(as_of)s ORDER BY v.at DESC LIMIT 1
+
 -- name: list_alerts
--- Newest first; every filter may be empty.
-SELECT * FROM alerts
-WHERE (%(before_at)s::timestamptz IS NULL OR (recorded_at, id) < (%(before_at)s, %(before_id)s))
-  AND (%(domains)s::text[] IS NULL OR domain = ANY(%(domains)s))
-  AND (%(levels)s::integer[] IS NULL OR level = ANY(%(levels)s))
-  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
-  AND (%(classes)s::text[] IS NULL OR class = ANY(%(classes)s))
-  AND (%(provenances)s::text[] IS NULL OR provenance = ANY(%(provenances)s))
-  AND (%(rule)s::text IS NULL OR rule = %(rule)s)
-  AND (%(device)s::text IS NULL OR device = %(device)s)
-  AND (%(incident)s::text IS NULL OR incident = %(incident)s)
-  AND (%(from)s::timestamptz IS NULL OR onset >= %(from)s)
-  AND (%(to)s::timestamptz IS NULL OR onset < %(to)s)
-  AND (%(west)s::float8 IS NULL OR (lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s))
-ORDER BY recorded_at DESC, id DESC LIMIT %(limit)s
+-- Newest first, as they stand or stood at a moment; every filter may be empty.
+SELECT was.* FROM alerts a
+LEFT JOIN LATERAL (
+    SELECT row FROM alert_versions WHERE alert = a.id AND at <= %(as_of)s ORDER BY at DESC LIMIT 1
+) v ON %(as_of)s::timestamptz IS NOT NULL
+CROSS JOIN jsonb_populate_record(a, coalesce(v.row, '{}')) was
+WHERE (%(as_of)s::timestamptz IS NULL OR (a.recorded_at <= %(as_of)s AND v.row IS NOT NULL))
+  AND (%(before_at)s::timestamptz IS NULL OR (a.recorded_at, a.id) < (%(before_at)s, %(before_id)s))
+  AND (%(domains)s::text[] IS NULL OR a.domain = ANY(%(domains)s))
+  AND (%(levels)s::integer[] IS NULL OR a.level = ANY(%(levels)s))
+  AND (%(states)s::text[] IS NULL OR was.state = ANY(%(states)s))
+  AND (%(classes)s::text[] IS NULL OR a.class = ANY(%(classes)s))
+  AND (%(provenances)s::text[] IS NULL OR a.provenance = ANY(%(provenances)s))
+  AND (%(rule)s::text IS NULL OR a.rule = %(rule)s)
+  AND (%(device)s::text IS NULL OR a.device = %(device)s)
+  AND (%(incident)s::text IS NULL OR was.incident = %(incident)s)
+  AND (%(from)s::timestamptz IS NULL OR was.onset >= %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR was.onset < %(to)s)
+  AND (%(west)s::float8 IS NULL OR (a.lon BETWEEN %(west)s AND %(east)s AND a.lat BETWEEN %(south)s AND %(north)s))
+ORDER BY a.recorded_at DESC, a.id DESC LIMIT %(limit)s
 
 -- name: live_alerts
 -- What a screen starts from: everything that has not ended.
 SELECT * FROM alerts WHERE state <> 'normal' ORDER BY onset DESC, id LIMIT %(limit)s
 
 -- name: alert_timeline
-SELECT at, action, actor, before, after, fields FROM alert_log WHERE alert = %(id)s ORDER BY id
+-- Up to a moment, when one is given.
+SELECT at, action, actor, before, after, fields FROM alert_log
+WHERE alert = %(id)s AND (%(as_of)s::timestamptz IS NULL OR at <= %(as_of)s) ORDER BY id
 
 -- name: count_alerts_since
 SELECT count(*) AS n FROM alerts WHERE recorded_at >= %(since)s
@@ -283,13 +295,14 @@ WHERE e.incident = %(id)s
 ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
 
 -- name: incident_facts_as_of
--- What was thought to be evidence at a moment, with what was known of it then: no peak, it may have come later.
+-- What was thought to be evidence at a moment, with what was known of it then.
 SELECT e.fact, e.evidence, e.what, e.joined_at,
-       a.rule, a.level, a.device, a.channel, a.onset, a.value, a.limit_value, a.lon, a.lat, a.provenance,
-       (SELECT l.after FROM alert_log l WHERE l.alert = a.id AND l.at <= %(as_of)s ORDER BY l.id DESC LIMIT 1) AS state,
-       r.kind AS report_kind, r.words, r.at AS report_at, r.by AS report_by
+       a.rule, a.level, a.state, a.standing, a.device, a.channel, a.onset, a.returned_at, a.value, a.limit_value,
+       a.peak, a.lon, a.lat, a.provenance, r.kind AS report_kind, r.words, r.at AS report_at, r.by AS report_by
 FROM incident_evidence e
-LEFT JOIN alerts a ON a.id = e.fact
+LEFT JOIN LATERAL (
+    SELECT was.* FROM alerts f JOIN alert_versions v ON v.alert = f.id CROSS JOIN jsonb_populate_record(f, v.row) was
+    WHERE f.id = e.fact AND v.at <= %(as_of)s ORDER BY v.at DESC LIMIT 1) a ON true
 LEFT JOIN reports r ON r.id = e.fact
 WHERE e.incident = %(id)s AND e.joined_at <= %(as_of)s AND (e.left_at IS NULL OR e.left_at > %(as_of)s)
 ORDER BY coalesce(a.onset, r.at, e.joined_at), e.fact
@@ -343,7 +356,29 @@ SELECT v.id, v.yaml, v.by_name, v.reason, v.at, t.begins, t.ends, t.before, t.af
 FROM edited_rules v JOIN rule_trials t ON t.id = v.trial
 WHERE v.rule = %(rule)s ORDER BY v.id DESC LIMIT 50
 
--- name: prune_incident_versions
--- What an incident was long ago; what it is now stays.
+-- name: prune_versions
+-- What incidents and alerts were long ago; what they are now stays.
+WITH gone AS (DELETE FROM alert_versions v USING alerts a WHERE a.id = v.alert AND v.at < a.changed_at
+              AND v.at < %(before)s)
 DELETE FROM incident_versions v USING incidents i
 WHERE i.id = v.incident AND v.version < i.version AND v.at < %(before)s
+
+-- name: verdicts
+-- What people said that alarms of these rules were, each time: to their incident, or in a report from the place.
+SELECT coalesce(a.incident, a.id) AS key, a.incident, a.rule, a.recorded_at AS shown_at, a.provenance, t.at, t.real
+FROM alerts a
+CROSS JOIN LATERAL (
+    SELECT l.at, l.action = 'confirm' AS real FROM incident_log l
+    WHERE l.incident = a.incident AND l.action IN ('confirm', 'dismiss')
+    UNION ALL
+    SELECT r.at, r.kind <> 'report.false_alarm' FROM reports r
+    WHERE a.asset <> '' AND r.asset = a.asset
+      AND r.kind IN ('report.fire_confirmed', 'report.smoke_seen', 'report.false_alarm')
+      AND r.at BETWEEN a.recorded_at - interval '5 minutes' AND a.recorded_at + interval '30 minutes'
+) t
+WHERE a.rule = ANY(%(rules)s) AND a.raised_at >= %(since)s
+ORDER BY t.at
+
+-- name: reports_since
+SELECT kind, at, lon, lat, provenance FROM reports
+WHERE at >= %(since)s AND at <= %(now)s AND kind LIKE 'report.%%' ORDER BY at

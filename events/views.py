@@ -104,19 +104,23 @@ class EventViews:
     async def alerts(
         self, filters: Filters, limit: int, cursor: list[Any] | None = None, **more: object
     ) -> list[dict[str, Any]]:
-        """Newest first, `limit + 1` of them at most. `more`: classes, rule, device, incident."""
-        asked = {"classes": None, "rule": None, "device": None, "incident": None, **more}
+        """Newest first, `limit + 1` at most. `more`: classes, rule, device, incident, as_of (as known then)."""
+        asked = {"classes": None, "rule": None, "device": None, "incident": None, "as_of": None, **more}
         found = await self._rows("list_alerts", filters, limit, cursor, **asked)
         return [self.alert_shown(row) for row in found]
 
-    async def alert(self, id_: str) -> dict[str, Any]:
-        """One alert with its log. Raises `NotFound`."""
+    async def alert(self, id_: str, as_of: datetime | None = None) -> dict[str, Any]:
+        """One alert with its log, as it was known at a moment. Raises `NotFound`, also when it was not known yet."""
         async with self.database.transaction() as connection:
-            row = await store.one(connection, "get_alert", id=id_)
+            if as_of is None:
+                row = await store.one(connection, "get_alert", id=id_)
+            else:
+                row = await store.one(connection, "get_alert_as_of", id=id_, as_of=as_of)
             if row is None:
                 raise NotFound(id=id_)
             (row,) = await named(connection, [row], "acknowledged_by")
-            log = await named(connection, await store.rows(connection, "alert_timeline", id=id_), "actor")
+            log = await store.rows(connection, "alert_timeline", id=id_, as_of=as_of)
+            log = await named(connection, log, "actor")
         return {**self.alert_shown(row), "timeline": log}
 
     async def live_alerts(self, limit: int = SNAPSHOT) -> list[dict[str, Any]]:
@@ -207,6 +211,16 @@ class EventViews:
         asked = [to_us(row["recorded_at"]) for row in alerts if row["asked"]]
         asked += [to_us(row["opened_at"]) for row in incidents if row["asked"]]
         return load_of((from_us, to_us_), stood, [row["type"] for row in incidents], asked, operators)
+
+    async def verdicts(self, rules: list[str], since: datetime) -> list[dict[str, Any]]:
+        """What alarms of these rules turned out to be, in the order of the words: `key` is one alarm or incident."""
+        async with self.database.transaction() as connection:
+            return await store.rows(connection, "verdicts", rules=rules, since=since)
+
+    async def reports(self, since: datetime, now: datetime) -> list[dict[str, Any]]:
+        """What citizens and patrols reported, with place and time."""
+        async with self.database.transaction() as connection:
+            return await store.rows(connection, "reports_since", since=since, now=now)
 
     # -- shared --------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import to_datetime
+from core.clock import to_datetime, to_us
 
 #: Fewer days than this make no rule: the band is "learning".
 LEARNING_DAYS = 7
@@ -52,6 +52,15 @@ class Local:
 
     def at(self, time_us: int) -> datetime:
         return to_datetime(time_us).astimezone(self.zone)
+
+    def offset_us(self, time_us: int) -> int:
+        """The wall clock minus UTC."""
+        offset = self.at(time_us).utcoffset()
+        return round(offset.total_seconds() * 1e6) if offset else 0
+
+    def midnight_us(self, time_us: int) -> int:
+        """The begin of the city's day."""
+        return to_us(self.at(time_us).replace(hour=0, minute=0, second=0, microsecond=0))
 
     def slot(self, time_us: int) -> tuple[str, int]:
         """(type of day, hour): what a time is compared with."""

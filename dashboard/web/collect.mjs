@@ -17,7 +17,7 @@ const wanted = {
     ["dist/maplibre-gl.css", "maplibre-gl.css"],
   ],
   "pmtiles": [["dist/pmtiles.js", "pmtiles.mjs"]],
-  "uplot": [["dist/uPlot.esm.js", "uplot.mjs"], ["dist/uPlot.min.css", "uplot.css"]],
+  "ag-grid-community": [["dist/ag-grid-community.min.noStyle.js", "ag-grid.mjs"]],
   "preact": [["dist/preact.mjs", "preact.mjs"], ["hooks/dist/hooks.mjs", "preact-hooks.mjs"]],
   "htm": [["dist/htm.module.js", "htm.mjs"]],
   "idb-keyval": [["dist/index.js", "idb-keyval.mjs"]],
@@ -33,6 +33,7 @@ const wanted = {
 // Files whose bare imports or missing exports a browser cannot take as they are.
 const mend = {
   "preact-hooks.mjs": (code) => code.replaceAll('"preact"', '"./preact.mjs"'),
+  "ag-grid.mjs": (code) => `${code}\nexport default globalThis.agGrid;\n`,
   "pmtiles.mjs": (code) => `${code}\nexport const { PMTiles, Protocol } = pmtiles;\n`,
 };
 

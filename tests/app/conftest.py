@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,13 +12,14 @@ from app.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    folder = tmp_path_factory.mktemp("pg")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)  # as root the server runs as another user
-    made = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.destroy()
+def server() -> Iterator[EmbeddedPostgres]:
+    with tempfile.TemporaryDirectory(prefix="cityops-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(
+            0o711
+        )  # as root the server runs as another user; pytest's own folders are closed to it
+        made = EmbeddedPostgres(Path(folder) / "postgres", say=lambda _: None)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.destroy()

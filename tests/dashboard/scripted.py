@@ -43,7 +43,7 @@ NOON_US = 1_795_246_928 * SECOND_US
 Mood = Literal["calm", "alarm", "worst", "empty", "stale", "no_data"]
 EVERYBODY = frozenset({"viewer"})
 OPENED = {
-    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit")),
+    *(f"screen.{page}" for page in ("wall", "open", "responder", "explore", "console", "cockpit", "vitals")),
     "map.read",
     "vital.read",
     "reading.read",
@@ -389,8 +389,8 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     if tiles is not None:
         themes = {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         app.include_router(map_api.router(CityMap(sample_city, tiles), themes), prefix="/api/v1")
-    api.mount_files(app, colours)
-    dash = dash_app.build(app, explorer(found), "zh", "CityOps")
+    found.build = api.mount_files(app, colours)
+    dash = dash_app.build(app, explorer(found), "zh", "CityOps", found.build)
     app.add_middleware(SignedIn, actor=Actor("viewer", "viewer", EVERYBODY), headers=policy)
 
     async def ready() -> None:

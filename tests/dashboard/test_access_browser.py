@@ -44,7 +44,11 @@ async def tabbed(page: Page, steps: int) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("view", "language"),
-    [("incidents", "en"), *((view, "zh") for view in ("incidents", "alarms", "devices", "crews"))],
+    [
+        *((view, "en") for view in ("incidents", "alarms", "cases")),
+        *((view, "zh") for view in ("incidents", "devices", "crews", "crews?as=table", "log")),
+        ("incidents?as_of=2026-11-21T04:10:00Z", "zh"),
+    ],
 )
 async def test_a_view_of_the_console_can_be_read_and_reached(
     opened: Browser,
@@ -52,7 +56,9 @@ async def test_a_view_of_the_console_can_be_read_and_reached(
     view: str,
     language: str,
 ) -> None:
-    async with console(opened, burst_city, f"/console/{view}?lang={language}") as page:
+    async with console(
+        opened, burst_city, f"/console/{view}{'&' if '?' in view else '?'}lang={language}"
+    ) as page:
         await page.wait_for_selector("#console footer.foot span")
         await page.wait_for_timeout(800)
         assert await page.evaluate(AUDIT) == []

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -15,6 +16,7 @@ from app import policy, rules_api
 from app.declared import Declared
 from app.rulebook import Rulebook
 from core.actor import Actor
+from core.clock import MINUTE_US, rfc3339
 from core.db import connect as plain_connect
 from core.http import install_errors
 from dashboard import api as screens_api
@@ -32,6 +34,8 @@ from tests.events.conftest import City, catalogue, city, model, texts  # noqa: F
 from tests.events.test_engine import burst
 
 pytestmark = pytest.mark.browser
+#: A row of a table as it is drawn.
+ROW = ".ag-row[row-id]"
 DESK = ViewportSize(width=1920, height=1080)
 OPERATOR = Actor("u1", "值班员", frozenset({"duty_operator", "dispatcher"}))
 
@@ -152,19 +156,71 @@ async def test_every_view_has_an_address_and_alarms_can_be_shelved_with_a_reason
     opened: Browser, burst_city: City
 ) -> None:
     async with console(opened, burst_city, "/console/alarms?lang=en") as page:
-        await page.wait_for_selector(".alarm.unacknowledged", timeout=15_000)
-        count = await page.locator(".alarm").count()
-        assert count == len(await burst_city.alerts())
+        await page.wait_for_selector(ROW, timeout=15_000)
+        assert await page.locator(ROW).count() == len(await burst_city.alerts())
         await page.keyboard.press("j")
-        assert page.url.split("/console/alarms/")[1].startswith(
-            str(await page.locator("[aria-selected=true]").get_attribute("id")).removeprefix("alarm-")
-        )
+        chosen = await page.locator(".ag-row-selected").first.get_attribute("row-id")
+        assert page.url.split("/console/alarms/")[1] == f"{chosen}?lang=en"
         await page.get_by_role("button", name="shelve").click()
         await page.fill("dialog textarea", "logger is being exchanged")
         await page.locator("dialog button[type=submit]").click()
-        await page.wait_for_selector(".alarm.shelved", timeout=8_000)
+        await page.wait_for_selector(f"{ROW}:has-text('shelved')", timeout=8_000)
         assert [alert["state"] for alert in await burst_city.alerts()].count("shelved") == 1
         assert "⟦" not in await page.locator("#console").inner_text()
+
+
+async def test_a_table_is_sorted_narrowed_stepped_through_and_exported_as_it_stands(
+    opened: Browser, burst_city: City
+) -> None:
+    async with console(opened, burst_city, "/console/devices") as page:
+        await page.wait_for_selector(ROW, timeout=15_000)
+        await page.locator(".ag-header-cell[col-id=id]").click()
+        ids = await page.locator(f"{ROW} [col-id=id]").all_inner_texts()
+        assert ids == sorted(burst_city.registry.devices)[: len(ids)]
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.wait_for_url(f"**/devices/{ids[1]}")
+        async with page.expect_download() as begun:
+            await page.get_by_role("button", name="导出 CSV").click()
+        assert len(exported(await (await begun.value).path())) == 1 + len(burst_city.registry.devices)
+        await page.fill("#search", ids[2])
+        await page.wait_for_function(f"document.querySelectorAll('{ROW}').length === 1")
+        await page.reload()
+        await page.wait_for_selector(ROW)
+        assert await page.locator(f"{ROW} [col-id=id]").first.inner_text() == ids[0], "sorting is kept"
+
+
+async def test_what_was_known_at_a_moment_stands_in_the_address_and_can_only_be_read(
+    opened: Browser, burst_city: City
+) -> None:
+    id_ = str((await state_of(burst_city))["id"])
+    before_us = burst_city.clock.now_us() - 30 * MINUTE_US
+    async with console(opened, burst_city, f"/console/incidents/{id_}?as_of={rfc3339(before_us)}") as page:
+        await page.wait_for_selector(".bench:has-text('当时尚无此事件')", timeout=15_000)
+        assert await page.locator(".entry").count() == 0
+        await page.get_by_role("button", name="+1 小时").click()
+        await page.wait_for_selector(".entry", timeout=8_000)
+        assert "as_of=" in page.url
+        await page.wait_for_selector("dl.said dd")
+        assert await page.locator(".bench .head .actions button").all_inner_texts() == [
+            "地图定位M",
+            "复制链接",
+        ]
+        await page.keyboard.press("a")
+        await page.get_by_role("link", name="报警").click()
+        await page.wait_for_selector(ROW, timeout=8_000)
+        assert await page.locator(ROW).count() == len(await burst_city.alerts())
+        assert (await state_of(burst_city))["acknowledged_at"] is None
+        await page.keyboard.press("t")
+        await page.wait_for_selector("nav >> text=设备")
+        assert "as_of" not in page.url
+
+
+def exported(path: Path) -> list[str]:
+    """The lines of a table as Excel takes it: UTF-8 with a mark."""
+    table = path.read_bytes()
+    assert table.startswith(b"\xef\xbb\xbf")
+    return table.decode("utf-8-sig").splitlines()
 
 
 async def test_what_a_person_may_not_do_has_no_button_and_what_is_refused_says_why(
@@ -218,7 +274,7 @@ async def test_a_leader_reads_one_sentence_and_opens_the_worst_incident(
 @pytest.mark.long
 async def test_one_box_finds_everything_and_enter_goes_there(opened: Browser, burst_city: City) -> None:
     async with console(opened, burst_city, "/console/devices") as page:
-        await page.wait_for_selector("#console .device")
+        await page.wait_for_selector(ROW)
         await page.keyboard.press("/")
         await page.keyboard.type("爆管")
         await page.locator("#found li").first.wait_for(timeout=5000)
@@ -269,4 +325,4 @@ async def test_a_rule_is_mended_tried_and_put_in_force(
         await page.locator(".reason").fill("夜间误报")
         await activate.click()
         await page.locator(".notes li").filter(has_text="夜间误报").wait_for(timeout=8000)
-        assert "已修改" in await page.locator(f"[id='rule-{KEY}']").inner_text()
+        assert "已修改" in await page.locator(".ag-row-selected").first.inner_text()

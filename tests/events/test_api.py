@@ -84,9 +84,38 @@ async def test_what_was_known_at_a_moment_is_shown_as_it_was_known(
     assert (await http.get("/incidents", params=before)).json()["items"] == []
     assert (await http.get(f"/incidents/{now['id']}", params=before)).status_code == 404
     for since, left in ((NOON_US, [now]), (city.clock.now_us() + SECOND_US, [])):
-        await city.database.execute(store.QUERIES["prune_incident_versions"], before=to_datetime(since))
+        await city.database.execute(store.QUERIES["prune_versions"], before=to_datetime(since))
         assert (await http.get("/incidents", params=then)).json()["items"] == left
     assert (await http.get(f"/incidents/{now['id']}")).json()["state"] == "confirmed", "what it is now stays"
+
+
+async def test_what_was_known_of_alerts_at_a_moment_is_shown_as_it_was_known(
+    http: httpx.AsyncClient, city: City
+) -> None:
+    """Also what changed more than once since: state, who saw it, how far it went, what it was thought to belong to."""
+    then = {"as_of": rfc3339(city.clock.now_us())}
+    known = (await http.get("/alerts")).json()["items"]
+    whole = (await http.get(f"/alerts/{known[0]['id']}")).json()
+    city.clock.advance(60)
+    for asked in ({"action": "acknowledge"}, {"action": "out_of_service", "reason": "换表"}):
+        assert (await http.post(f"/alerts/{known[0]['id']}/actions", json=asked)).status_code == 200
+    await city.say(*(city.batch("ws_pressure_logger-7", "pressure", {s: 0.0}) for s in (400, 460, 800)))
+    assert len((await http.get("/alerts")).json()["items"]) > len(known)
+    assert (await http.get("/alerts", params=then)).json()["items"] == known
+    assert (await http.get("/alerts", params={**then, "limit": 1})).json()["items"] == known[:1]
+    assert (await http.get(f"/alerts/{known[0]['id']}", params=then)).json() == whole
+    found = (await http.get("/alerts", params={**then, "state": "out_of_service"})).json()["items"]
+    assert found == []
+    assert len((await http.get("/alerts?state=out_of_service")).json()["items"]) == 1
+    before = {"as_of": rfc3339(NOON_US - 60 * SECOND_US)}
+    assert (await http.get("/alerts", params=before)).json()["items"] == []
+    assert (await http.get(f"/alerts/{known[0]['id']}", params=before)).status_code == 404
+    now = (await http.get("/alerts")).json()["items"]
+    await city.database.execute(
+        store.QUERIES["prune_versions"], before=to_datetime(city.clock.now_us() + SECOND_US)
+    )
+    assert known[0] not in (await http.get("/alerts", params=then)).json()["items"]
+    assert (await http.get("/alerts")).json()["items"] == now, "what they are now stays"
 
 
 async def test_the_load_of_operators_is_what_counting_in_the_lists_gives(

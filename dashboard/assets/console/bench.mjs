@@ -19,10 +19,11 @@ const FIRST = ["acknowledge", "confirm", "dismiss"];
 
 /** Everything about an incident that the queue does not carry. */
 export class Bench {
-  /** `changed()` after anything was read; `now()` by the centre's clock. */
-  constructor(changed, now) {
+  /** `changed()` after anything was read; `now()` by the centre's clock; `asOf()` is the moment that is looked back to, or null. */
+  constructor(changed, now, asOf) {
     this.changed = changed;
     this.now = now;
+    this.asOf = asOf;
     this.clear();
   }
 
@@ -33,16 +34,20 @@ export class Bench {
   /** Read it anew; what was read for another one meanwhile is dropped. */
   async read(id) {
     if (this.incident?.id !== id) this.clear();
+    const asOf = this.asOf();
+    const isStill = () => this.wanted === id && this.asOf() === asOf;
     this.wanted = id;
     try {
-      const found = await get(path("incidents", id));
-      if (this.wanted !== id) return;
+      const found = await get(`${path("incidents", id)}${asOf ? `?as_of=${new Date(asOf).toISOString()}` : ""}`);
+      if (!isStill()) return;
       this.incident = found;
       this.failed = "";
       this.changed();
       await this.#readSeries(found);
     } catch (fault) {
-      if (this.wanted === id) this.failed = fault.message;
+      if (!isStill()) return;
+      this.clear();
+      this.failed = asOf && fault.status === 404 ? t("console.past_unknown") : fault.message;
     }
     this.changed();
   }
@@ -91,7 +96,7 @@ function pointsOf(incident) {
 
 /** `desk` = what the page offers: act(), may, now(), crews, cases, orders, sendToWall(), showOnMap(). */
 export function workbench(bench, live, desk) {
-  if (!live) return html`<section class="bench empty-bench"><p class="empty">${t("console.choose")}</p></section>`;
+  if (!live) return html`<section class="bench empty-bench"><p class="empty">${bench.failed || t("console.choose")}</p></section>`;
   const incident = bench.incident?.id === live.id ? bench.incident : null;
   const thing = { ...live, ...(incident ?? {}), title: live.title };
   return html`<section class="bench" aria-label=${t("console.bench")}>
@@ -99,7 +104,7 @@ export function workbench(bench, live, desk) {
     <div class="sections">
       ${bench.failed && html`<p class="empty" role="alert">${bench.failed}</p>`}
       ${incident ? html`${explanation(incident)}${traces(bench, incident, desk)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
-      ${work(bench, thing, desk)}
+      ${desk.past ? html`<p class="empty">${t("console.past_no_work")}</p>` : work(bench, thing, desk)}
       ${incident && timeline(incident)}
     </div>
   </section>`;

@@ -7,9 +7,8 @@ import { half, shape } from "../lib/shapes.mjs";
 import { name, t, titled } from "../lib/text.mjs";
 import { refusal } from "./act.mjs";
 import { chart } from "./chart.mjs";
-import { Rows } from "./rows.mjs";
+import { Grid, Rows } from "./grid.mjs";
 
-const ROW_PX = 44;
 const DAY_MS = 86400000;
 const SILENT = 9;
 const FRAMES = 8;
@@ -88,24 +87,36 @@ export class Shown {
   }
 }
 
-/** The devices of the list: those with standing alerts first, then the silent ones. */
-export function sorted(devices, levels, filter) {
-  const sought = filter.words.trim().toLowerCase();
-  return [...devices.values()]
-    .filter((d) => !sought || [d.id, name(d.name), d.asset, kind(d)].join(" ").toLowerCase().includes(sought))
-    .sort((a, b) => rank(levels.get(b.id)) - rank(levels.get(a.id)) || a.id.localeCompare(b.id));
-}
+/** Fifty thousand rows are compared with what stands no more often than that. */
+const PAUSE_MS = 2000;
+const rows = new Rows();
+let drawn = { changes: -1, ms: 0 };
+const row = (levels) => (d) => {
+  const level = levels.get(d.id) ?? 0;
+  return { id: d.id, level, rank: rank(level), name: name(d.name), kind: kind(d), gateway: d.gateway, asset: d.asset ?? "", zone: d.zone ?? "", state: level === SILENT ? t("console.silent") : level ? t(`level.${level}`) : t("console.heard_of"), source: t(`provenance.${d.provenance}`) };
+};
 
-export function devicePage({ rows, levels, chosen, shown, desk, choose }) {
-  const silent = rows.filter((d) => levels.get(d.id) === SILENT).length;
+const columns = () => [
+  { key: "rank", words: t("console.col.level"), wide: 90, sort: "desc", draw: ({ level }) => html`<span class="mark">${sign(level)}</span>`, headerClass: "", filter: null },
+  { key: "name", words: t("console.col.device"), wide: 3, minWidth: 160 },
+  { key: "id", words: t("console.col.id"), wide: 3, minWidth: 140, cellClass: "n" },
+  { key: "kind", words: t("console.col.kind"), wide: 2, minWidth: 110 },
+  { key: "state", words: t("console.col.state"), wide: 110 },
+  { key: "gateway", words: t("console.col.gateway"), wide: 2, minWidth: 110, cellClass: "n" },
+  { key: "asset", words: t("console.col.asset"), wide: 2, minWidth: 110, cellClass: "n" },
+  { key: "source", words: t("console.col.provenance"), wide: 100 },
+];
+
+/** Those with standing alerts first, then the silent ones. `changes` counts what has changed of devices and levels. */
+export function devicePage({ devices, levels, changes, filter, chosen, shown, desk, choose }) {
+  if (changes !== drawn.changes && (devices.size !== rows.rows.length || desk.now() - drawn.ms > PAUSE_MS)) {
+    drawn = { changes, ms: desk.now() };
+    rows.of([...devices.values()], row(levels));
+  }
+  const found = rows.rows;
   return html`<section class="wide devices">
-    <div class="table">
-      <p class="columns"><span></span><span>${t("console.col.device")} ${rows.length}</span><span>${t("console.col.kind")}</span><span>${t("console.col.silent")} ${silent}</span></p>
-      <${Rows} items=${rows} height=${ROW_PX} label=${t("console.devices")} empty=${t("console.no_devices")} at=${rows.findIndex((d) => d.id === chosen)} active=${chosen ? `device-${chosen}` : ""}
-        row=${(d) => html`<div id=${`device-${d.id}`} role="option" aria-selected=${d.id === chosen} class="device" onClick=${() => choose(d.id)}>
-          <span class="mark">${sign(levels.get(d.id))}</span><span>${name(d.name)}<small>${d.id}</small></span><span>${kind(d)}</span><span>${levels.get(d.id) === SILENT ? t("console.silent") : t(`provenance.${d.provenance}`)}</span>
-        </div>`} />
-    </div>
+    <${Grid} name="devices" label=${t("console.devices")} empty=${t("console.no_devices")} columns=${columns()} rows=${found} words=${filter.words} chosen=${chosen} choose=${choose} desk=${desk}
+      tools=${html`<span class="violet">${half} ${t("console.col.silent")} <b class="n">${found.filter(({ level }) => level === SILENT).length}</b></span>`} />
     ${detail(shown, desk)}
   </section>`;
 }

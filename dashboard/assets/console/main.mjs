@@ -8,25 +8,31 @@ import { half } from "../lib/shapes.mjs";
 import { asked, language, load, name, t, titled, told } from "../lib/text.mjs";
 import { isUnacknowledged } from "../wall/right.mjs";
 import { actionsOf, begin, commit, form, refusal } from "./act.mjs";
-import { alarms, listed } from "./alarms.mjs";
+import { AlarmLoad, alarms } from "./alarms.mjs";
 import { Bench, workbench } from "./bench.mjs";
-import { Shown, devicePage, sorted } from "./devices.mjs";
+import { Shown, devicePage } from "./devices.mjs";
 import { DutyLog, crewBoard, dutyPage } from "./duty.mjs";
 import { ConsoleMap } from "./map.mjs";
+import { Past, TimeControl } from "./past.mjs";
 import { queue, queued } from "./queue.mjs";
-import { Rulebook, chosenRules, rulesPage } from "./rules.mjs";
+import { Rulebook, rulesPage } from "./rules.mjs";
 import { Seek } from "./seek.mjs";
+import { Work, workPage } from "./work.mjs";
 
 const TOPICS = ["status", "incidents", "cases", "orders", "crews", "alerts", "points"];
-const VIEWS = ["incidents", "alarms", "devices", "crews", "log", "rules"];
+const VIEWS = ["incidents", "alarms", "cases", "orders", "crews", "devices", "log", "rules"];
 /** What a view needs. */
-const NEEDS = { log: "roster.read", rules: "rule.read" };
+const NEEDS = { cases: "case.read", orders: "order.read", log: "roster.read", rules: "rule.read" };
 /** Other pages of the house. */
 const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", queue: "/queue" };
 const REDRAW_MS = 100;
 const SAID_MS = 6000;
 const WALL_MIN = 10;
-const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "help"];
+/** What is known of a moment that is over. */
+const PAST_VIEWS = ["incidents", "alarms"];
+const PAST_MS = 600000;
+const MOST_DEVICES = 60000;
+const SHORTCUTS = ["j", "k", "a", "d", "e", "m", "f", "escape", "1", "slash", "print", "t", "help"];
 const noFilter = () => ({ levels: new Set(), waiting: false, words: "" });
 
 export class Console {
@@ -39,11 +45,14 @@ export class Console {
     this.devices = new Map();
     this.numbers = new Map();
     this.deviceLevels = new Map();
-    this.recent = [];
-    this.bench = new Bench(() => this.touch(), () => this.now());
+    this.changes = 0;
+    this.bench = new Bench(() => this.touch(), () => this.now(), () => this.past?.ms ?? null);
+    this.time = new TimeControl(this);
     this.shown = new Shown(() => this.touch(), () => this.now(), this.may);
     this.book = new Rulebook(() => this.touch());
     this.log = new DutyLog(() => this.touch());
+    this.load = new AlarmLoad(() => this.touch(), () => this.now());
+    this.work = { cases: new Work("cases", () => this.touch()), orders: new Work("orders", () => this.touch()) };
     this.seek = new Seek(this);
     this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id) });
     this.live = new Live(TOPICS, { changed: (topic) => this.#heard(topic), state: (on, code) => this.#state(code) });
@@ -52,8 +61,8 @@ export class Console {
 
   start() {
     this.live.onPoints(({ n, device, level }) => {
-      for (let i = 0; i < n; i += 1) this.deviceLevels.set(this.numbers.get(device[i]) ?? device[i], level[i]);
-      this.map.points({ n, device, level });
+      for (let i = 0; i < n; i += 1) this.#coloured(this.numbers.get(device[i]) ?? device[i], level[i]);
+      if (!this.past) this.map.points({ n, device, level });
     });
     this.live.start();
     addEventListener("keydown", (event) => this.#key(event));
@@ -65,22 +74,63 @@ export class Console {
     this.draw();
     this.#startMap();
     this.#readLists();
-    this.#readRecent();
-    setInterval(() => this.#readRecent(), 60000);
+    setInterval(() => this.view === "alarms" && this.load.read(), 60000);
     return this;
+  }
+
+  #coloured(device, level) {
+    if (this.deviceLevels.get(device) === level) return;
+    this.deviceLevels.set(device, level);
+    this.changes += 1;
   }
 
   // -- where we are: every view has an address -----------------------------------------------------------
 
   #route() {
+    this.#routePast();
     const [, , view, id] = location.pathname.split("/").map(decodeURIComponent);
     this.view = this.views.includes(view) ? view : "incidents";
     this.chosen = { ...(this.chosen ?? {}), [this.view]: id ?? this.chosen?.[this.view] ?? null };
     this.#readChosen();
   }
 
+  /** The moment of the address. There nothing can be done, and what it was like is read anew. */
+  #routePast() {
+    const ms = Date.parse(new URLSearchParams(location.search).get("as_of"));
+    const wasPast = Boolean(this.past);
+    this.past = ms ? (this.past ?? new Past(() => this.#told(), this.live.now())) : null;
+    this.may = new Set(this.setup.may.filter((action) => !this.past || action.startsWith("screen.") || action.endsWith(".read")));
+    if (!this.past) this.time.stop();
+    if (this.past && !this.past.is(ms)) this.past.read(ms);
+    if (wasPast !== Boolean(this.past)) this.#paintPoints();
+  }
+
+  #told() {
+    this.#paintPoints();
+    if (this.view === "alarms") this.load.read();
+    this.touch();
+  }
+
+  /** Look back to a moment, or come back to now. */
+  lookBack(ms) {
+    this.look({ as_of: ms && new Date(ms).toISOString().replace(".000", "") });
+    this.#route();
+  }
+
+  #paintPoints() {
+    const levels = new Map(this.past?.list("alerts").filter((alert) => alert.standing).sort((a, b) => b.level - a.level).map((alert) => [alert.device, alert.level]));
+    const device = [...this.numbers.keys()];
+    const level = device.map((number) => (this.past ? (levels.get(this.numbers.get(number)) ?? 0) : (this.deviceLevels.get(this.numbers.get(number)) ?? 0)));
+    this.map.points({ n: device.length, device, level });
+  }
+
+  /** What is known now, or was known at the moment that is looked back to. */
+  get known() {
+    return this.past ?? this.live;
+  }
+
   get views() {
-    return VIEWS.filter((view) => !NEEDS[view] || this.may.has(NEEDS[view]));
+    return (this.past ? PAST_VIEWS : VIEWS).filter((view) => !NEEDS[view] || this.may.has(NEEDS[view]));
   }
 
   /** Every place that has an address: our views, and the other pages that this person may open. */
@@ -108,9 +158,19 @@ export class Console {
     return `/console/${view}${id ? `/${encodeURIComponent(id)}` : ""}${location.search}`;
   }
 
+  /** Another look at the same view: what stands in the address behind the question mark. */
+  look(values) {
+    const query = new URLSearchParams(location.search);
+    for (const [key, value] of Object.entries(values)) value === null ? query.delete(key) : query.set(key, value);
+    history.pushState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+    this.touch();
+  }
+
   #readChosen() {
     const id = this.chosen[this.view];
     if (this.view === "log") this.log.read();
+    if (this.view === "alarms" && !this.load.load) this.load.read();
+    this.work[this.view]?.read();
     if (!id) return;
     if (this.view === "rules") this.book.read(id);
     if (this.view === "incidents") this.bench.read(id);
@@ -131,29 +191,25 @@ export class Console {
     }
     await this.map.start(document.getElementById("console-map"), { ...this.setup.map, style: base, pitch: 0, bearing: 0 }, devices);
     this.map.map.once("idle", () => (this.root.dataset.map = "ready"));
+    this.#paintPoints();
     this.marked = "";
     this.touch();
   }
 
   async #readLists() {
-    const [plans, codes, devices] = await Promise.all([get("/plans").catch(() => ({ items: [] })), get("/codes").catch(() => ({ items: [] })), all("/devices").catch(() => [])]);
+    const [plans, codes, devices] = await Promise.all([get("/plans").catch(() => ({ items: [] })), get("/codes").catch(() => ({ items: [] })), all("/devices", MOST_DEVICES).catch(() => [])]);
     this.plans = plans.items;
     this.lists.codes = codes.items.map((code) => [code.code, `${code.code} ${code.name}`]);
     this.devices = new Map(devices.map((device) => [device.id, device]));
+    this.changes += 1;
     if (this.may.has("rule.read")) this.book.list();
-    this.touch();
-  }
-
-  async #readRecent() {
-    const from = new Date(this.now() - 86400000).toISOString();
-    this.recent = await all(`/alerts?from=${encodeURIComponent(from)}`, 2000).catch(() => this.recent);
     this.touch();
   }
 
   #heard(topic) {
     const id = this.chosen.incidents;
     const live = this.live.items.incidents.get(id);
-    if (topic === "incidents" && this.view === "incidents" && live && live.changed_at !== this.readAt) {
+    if (topic === "incidents" && this.view === "incidents" && !this.past && live && live.changed_at !== this.readAt) {
       this.readAt = live.changed_at;
       this.bench.read(id);
     }
@@ -168,19 +224,19 @@ export class Console {
   // -- what is done --------------------------------------------------------------------------------------
 
   now() {
-    return this.live.now();
+    return this.known.now();
   }
 
   get cases() {
-    return this.live.list("cases");
+    return this.known.list("cases");
   }
 
   get orders() {
-    return this.live.list("orders");
+    return this.known.list("orders");
   }
 
   get crews() {
-    return this.live.items.crews;
+    return this.known.items.crews;
   }
 
   act(noun, thing, action, given) {
@@ -205,7 +261,6 @@ export class Console {
   /** After an action: what is shown is read anew; the stream brings the rest. */
   done() {
     this.#readChosen();
-    if (this.view === "alarms") this.#readRecent();
   }
 
   say(words, bad = false) {
@@ -260,6 +315,7 @@ export class Console {
       return event.target.blur();
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.(".grid") && event.key.startsWith("Arrow")) return; // from cell to cell
     const step = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
     const done = step ? this.#step(step) : this.#command(event.key);
     if (done !== false) event.preventDefault();
@@ -273,29 +329,18 @@ export class Console {
   }
 
   #step(by) {
-    const rows = { incidents: this.rows, alarms: this.alarmRows(), devices: this.deviceRows(), rules: this.ruleRows() }[this.view] ?? [];
-    if (!rows.length) return false;
-    const at = rows.findIndex(({ id }) => id === this.chosen[this.view]);
-    this.open(this.view, rows[Math.max(0, Math.min(rows.length - 1, at + by))].id);
-  }
-
-  alarmRows() {
-    return listed(this.live.list("alerts"), this.filter, this.devices);
-  }
-
-  deviceRows() {
-    return sorted(this.devices, this.deviceLevels, this.filter);
-  }
-
-  ruleRows() {
-    return chosenRules(this.book.items, this.filter);
+    const at = this.rows.findIndex(({ id }) => id === this.chosen.incidents);
+    const id = this.view === "incidents" ? this.rows[Math.max(0, Math.min(this.rows.length - 1, at + by))]?.id : this.grid?.beside(this.chosen[this.view], by);
+    if (!id) return false;
+    this.open(this.view, id);
   }
 
   #command(key) {
-    const alarm = this.view === "alarms" ? this.live.items.alerts.get(this.chosen.alarms) : null;
+    const alarm = this.view === "alarms" ? this.known.items.alerts.get(this.chosen.alarms) : null;
     const incident = this.view === "incidents" ? this.bench.incident : null;
     const can = incident ? actionsOf("incident", incident, this.may) : [];
     if (key === "?") this.help = !this.help;
+    else if (key === "t") this.lookBack(this.past ? null : this.live.now() - PAST_MS);
     else if (key === "/") document.getElementById("search")?.focus();
     else if (key === "f") document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
     else if ("1234".includes(key)) this.filter.levels = new Set(this.filter.levels.has(Number(key)) ? [] : [Number(key)]);
@@ -325,23 +370,25 @@ export class Console {
   }
 
   draw() {
-    const { live, view } = this;
-    const incidents = live.list("incidents");
+    const { known, view } = this;
+    const incidents = known.list("incidents");
     const nowMs = this.now();
     this.rows = queued(incidents, this.filter, nowMs);
     if (!this.chosen.incidents && this.rows.length && view === "incidents") this.#first();
-    render(html`${this.#top(incidents, nowMs)}
-      <main class=${view}>
+    render(html`${this.#top(incidents)}
+      ${this.past && this.time.draw()}
+      <main class=${`${view} ${this.past ? "past" : ""}`}>
         ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.narrow(filter) })}
         <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
-        ${view === "incidents" && workbench(this.bench, live.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
-        ${view === "alarms" && alarms({ rows: this.alarmRows(), alerts: live.list("alerts"), recent: this.recent, incidents, filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
-        ${view === "crews" && crewBoard({ crews: live.list("crews"), orders: live.list("orders"), incidents: live.items.incidents, filter: this.filter, desk: this })}
-        ${view === "log" && dutyPage(this.log, this.filter, this)}
-        ${view === "rules" && rulesPage({ rows: this.ruleRows(), book: this.book, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
-        ${view === "devices" && devicePage({ rows: this.deviceRows(), levels: this.deviceLevels, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
+        ${view === "incidents" && workbench(this.bench, known.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
+        ${view === "alarms" && alarms({ alerts: known.list("alerts"), filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, load: this.load, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
+        ${this.work[view] && workPage({ work: this.work[view], live: known.list(view), filter: this.filter, chosen: this.chosen[view], crews: this.crews, desk: this, choose: (id) => this.open(view, id) })}
+        ${view === "crews" && crewBoard({ crews: known.list("crews"), orders: known.list("orders"), incidents: known.items.incidents, filter: this.filter, chosen: this.chosen.crews, asTable: new URLSearchParams(location.search).get("as") === "table", desk: this, choose: (id) => this.open("crews", id) })}
+        ${view === "log" && dutyPage(this.log, this.filter, this.chosen.log, this)}
+        ${view === "rules" && rulesPage({ book: this.book, filter: this.filter, chosen: this.chosen.rules, desk: this, choose: (id) => this.open("rules", id) })}
+        ${view === "devices" && devicePage({ devices: this.devices, levels: this.deviceLevels, changes: this.changes, filter: this.filter, chosen: this.chosen.devices, shown: this.shown, desk: this, choose: (id) => this.open("devices", id) })}
       </main>
-      ${this.#foot(nowMs)}
+      ${this.#foot(this.live.now())}
       ${form(this.asked, this.lists, (values) => this.#submit(values), () => this.form(null))}
       ${this.help && this.#help()}
       <p class=${`said ${this.said?.bad ? "bad" : ""}`} role=${this.said?.bad ? "alert" : "status"} hidden=${!this.said}>${this.said?.words}</p>`, this.root);
@@ -371,7 +418,7 @@ export class Console {
       this.drawn = drawn;
       this.map.incidents(incidents);
     }
-    this.map.units(this.live.list("crews").filter((c) => c.state === "free" || c.state === "busy"), nowMs);
+    this.map.units(this.known.list("crews").filter((c) => c.state === "free" || c.state === "busy"), nowMs);
     const marked = `${this.bench.incident?.id} ${this.bench.incident?.version}`;
     if (marked !== this.marked) {
       this.marked = marked;
@@ -379,14 +426,16 @@ export class Console {
     }
   }
 
-  #top(incidents, nowMs) {
+  #top(incidents) {
+    const nowMs = this.live.now();
     const waiting = incidents.filter(isUnacknowledged).length;
     return html`<header class="top">
       <h1>${t("console.title", { city: name(this.setup.city) })}</h1>
       <nav aria-label=${t("console.views")}>${this.views.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
         ${["wall", "explore"].filter((page) => this.may.has(`screen.${page}`)).map((page) => html`<a href=${PAGES[page]} target="_blank" rel="noopener">${t(`console.page.${page}`)} ↗</a>`)}</nav>
       ${this.seek.draw()}
-      <button onClick=${() => this.#command("?")} title="?">${t("console.help")}</button>
+      <button aria-pressed=${Boolean(this.past)} onClick=${() => this.#command("t")} title="T">${t("console.past")}<kbd>T</kbd></button>
+      <button onClick=${() => this.#command("?")} title="?">${t("console.help")}<kbd>?</kbd></button>
       <p class="clock"><b class="n">${clock(nowMs)}</b> <span class="n">${date(nowMs)}</span></p>
     </header>`;
   }
@@ -434,7 +483,7 @@ async function mount(root) {
   const [setup, me] = await Promise.all([get("/console"), get("/auth/me"), load(asked())]);
   ZONE.name = setup.timezone;
   document.title = t("console.title", { city: setup.city[language] ?? setup.city.zh });
-  window.cityopsConsole = new Console(root, { ...setup, me: me.name || me.id }).start();
+  window.cityopsConsole = new Console(root, { ...setup, user: me.id, me: me.name || me.id }).start();
 }
 
 mount(document.getElementById("console"));

@@ -18,9 +18,13 @@ export class ConsoleMap extends WallMap {
       { id: "marked", type: "circle", source: "marked", paint: { "circle-radius": ["get", "size"], "circle-color": "rgba(0,0,0,0)", "circle-stroke-color": token("accent"), "circle-stroke-width": 2 } },
       "incidents",
     );
-    map.on("click", "incidents", ({ features }) => this.choose(features[0].properties.id));
-    map.on("mouseenter", "incidents", () => (map.getCanvas().style.cursor = "pointer"));
-    map.on("mouseleave", "incidents", () => (map.getCanvas().style.cursor = ""));
+    for (const layer of ["incidents", "minor"]) {
+      map.on("click", layer, ({ features: [{ properties, geometry }] }) =>
+        properties.id ? this.choose(properties.id) : map.easeTo({ center: geometry.coordinates, zoom: map.getZoom() + 1.5 }),
+      );
+      map.on("mouseenter", layer, () => (map.getCanvas().style.cursor = "pointer"));
+      map.on("mouseleave", layer, () => (map.getCanvas().style.cursor = ""));
+    }
   }
 
   /** A ring about the chosen incident and small ones about its evidence. */

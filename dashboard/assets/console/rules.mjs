@@ -5,11 +5,10 @@ import { Refused, get, path, send } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { age, date, hourMinute, number } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { t, titled } from "../lib/text.mjs";
+import { has, t, titled } from "../lib/text.mjs";
 import { refusal } from "./act.mjs";
-import { Rows } from "./rows.mjs";
+import { Grid, Rows } from "./grid.mjs";
 
-const ROW_PX = 44;
 const DAYS = [1, 3, 7];
 const TRIAL_MS = 240000;
 const FIGURES = ["alerts", "incidents", "operator_alarms", "busiest_10min", "flood_share", "top_share", "chattering", "fleeting", "stale"];
@@ -84,24 +83,31 @@ export class Rulebook {
   }
 }
 
-/** The rules under a filter, by level and name. */
-export function chosenRules(items, filter) {
-  const sought = filter.words.trim().toLowerCase();
-  return items.filter((rule) => (!filter.levels.size || filter.levels.has(rule.level)) && (!sought || [rule.id, titled("rule", rule.id), titled("domain", rule.domain), rule.source.ref].join(" ").toLowerCase().includes(sought)));
-}
+const rows = new Rows();
+const row = (rule) => ({
+  id: rule.id, level: rule.level, name: titled("rule", rule.id), key: rule.id, domain: titled("domain", rule.domain), detector: rule.detector,
+  source: rule.source.ref, state: `${rule.is_edited ? t("rules.edited") : t("rules.shipped")}${rule.enabled ? "" : ` · ${t("rules.off")}`}`,
+});
 
-export function rulesPage({ rows, book, chosen, desk, choose }) {
+const columns = () => [
+  { key: "level", words: t("console.col.level"), kind: "level", wide: 80 },
+  { key: "name", words: t("console.noun.rule"), wide: 3, minWidth: 160 },
+  { key: "key", words: t("console.col.id"), wide: 2, minWidth: 120, cellClass: "n" },
+  { key: "domain", words: t("rules.domain"), wide: 110 },
+  { key: "state", words: t("rules.state"), wide: 100 },
+  { key: "source", words: t("rules.source"), wide: 2, minWidth: 100 },
+];
+
+export function rulesPage({ book, filter, chosen, desk, choose }) {
+  const found = book.items.filter((rule) => !filter.levels.size || filter.levels.has(rule.level));
   return html`<section class="wide split rules">
-    <div class="table">
-      <p class="columns"><span></span><span>${t("console.rules")} ${rows.length}</span><span>${t("rules.domain")}</span><span>${t("rules.state")}</span></p>
-      <${Rows} items=${rows} height=${ROW_PX} label=${t("console.rules")} empty=${t("rules.none")} at=${rows.findIndex((rule) => rule.id === chosen)} active=${chosen ? `rule-${chosen}` : ""}
-        row=${(rule) => html`<div id=${`rule-${rule.id}`} role="option" aria-selected=${rule.id === chosen} class="device" onClick=${() => choose(rule.id)}>
-          <span class="mark">${shape(rule.level, { title: t(`level.${rule.level}`) })}</span><span>${titled("rule", rule.id)}<small>${rule.id}</small></span><span>${titled("domain", rule.domain)}</span><span>${rule.is_edited ? t("rules.edited") : t("rules.shipped")}${rule.enabled ? "" : ` · ${t("rules.off")}`}</span>
-        </div>`} />
-    </div>
+    <${Grid} name="rules" label=${t("console.rules")} empty=${t("rules.none")} columns=${columns()} rows=${rows.of(found, row)} words=${filter.words} chosen=${chosen} choose=${choose} desk=${desk} />
     ${book.rule && book.rule.id === chosen ? detail(book, desk) : html`<aside class="detail"><p class="empty">${t(chosen ? "console.reading" : "rules.choose")}</p></aside>`}
   </section>`;
 }
+
+/** A department, or somebody else who answers for a thing. */
+const party = (id) => ["department", "rules.party"].map((family) => `${family}.${id}`).filter(has).map((key) => t(key))[0] ?? id;
 
 function detail(book, desk) {
   const { rule, mistakes } = book;
@@ -114,7 +120,7 @@ function detail(book, desk) {
     <dl class="said">
       ${TEXTS.map((part) => html`<dt>${t(`rules.${part}`)}</dt><dd>${words(part)}</dd>`)}
       <dt>${t("rules.respond")}</dt><dd>${t("rules.within", { seen: age(rule.seen_within_s), act: age(rule.act_within_s) })}</dd>
-      <dt>${t("rules.owner")}</dt><dd>${[rule.owner.lead, rule.owner.supervisor, ...rule.owner.assisting].filter(Boolean).map((id) => t(`department.${id}`)).join(t("wall.comma"))}</dd>
+      <dt>${t("rules.owner")}</dt><dd>${[rule.owner.lead, rule.owner.supervisor, ...rule.owner.assisting].filter(Boolean).map(party).join(t("wall.comma"))}</dd>
       <dt>${t("rules.source")}</dt><dd>${rule.source.ref} <span class="chip">${t(`rules.mark.${rule.source.mark}`)}</span> ${rule.source.note}</dd>
     </dl>
     <h3><label for="rule-text">${t("rules.text")}</label></h3>

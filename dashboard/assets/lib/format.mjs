@@ -31,6 +31,12 @@ export const hourMinute = (ms) => inZone(ms, { hour: "2-digit", minute: "2-digit
 export const weekday = (ms) => inZone(ms, { weekday: "short" });
 /** ISO date in the city's zone. */
 export const date = (ms) => new Intl.DateTimeFormat("en-CA", { timeZone: ZONE.name, dateStyle: "short" }).format(ms);
+/** ms of a time "2026-11-22T10:05:00" as the city's clocks show it; NaN for what is none. */
+export function zoned(text) {
+  const guess = Date.parse(`${text}Z`);
+  const ahead = (ms) => Date.parse(`${date(ms)}T${clock(ms)}Z`) - Math.floor(ms / 1000) * 1000;
+  return Number.isNaN(guess) ? NaN : guess - ahead(guess - ahead(guess));
+}
 export const hourOf = (ms) => Number(new Intl.DateTimeFormat("en-GB", { timeZone: ZONE.name, hour: "2-digit", hourCycle: "h23" }).format(ms));
 
 /** mm:ss, h:mm:ss after an hour, days after two. */

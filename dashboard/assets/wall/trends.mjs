@@ -9,22 +9,34 @@ const FOOT = 30;
 const LEFT = 62;
 const HOUR_MS = 3600000;
 const SHOWN_H = 8;
+/** A strip wider than this (tenths of a rem) has room for one plot more. */
+const WIDEST = 2150;
+/** A narrower plot names fewer hours. */
+const NARROW = 380;
+const DAY_SHARE = 1.15;
+const GUTTER = 12.5;
+const MARGINS = 32;
 
-/** The row whose limits are drawn: the worst coloured one, else the first that asks for it. */
-export function focusOf(vitals) {
+/** The rows whose limits are drawn: the worst coloured ones, else the first that ask for it. */
+export function focusOf(vitals, count) {
   const able = vitals.filter((v) => v.limits?.length && v.trend?.values?.length && v.state !== "no_data");
-  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order)[0];
+  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order).slice(0, count);
 }
 
-/** `width`, `height` of a plot in tenths of a rem. */
-export function trends(vitals, width, height, nowMs) {
+/** `width`, `height` of the strip in tenths of a rem; no plot is wider than a hundred rem. `given`: widths of two charts. */
+export function trends(vitals, width, height, nowMs, given) {
   const bars = vitals.find((v) => v.day);
-  const focus = focusOf(vitals);
-  return html`<div class="trends">
+  const focused = focusOf(vitals, width > WIDEST && !given ? 2 : 1);
+  const others = Math.max(1, focused.length);
+  const plot = (share) => (given ? given[share > 1 ? 0 : 1] * 10 : ((width - GUTTER * others) * share) / (DAY_SHARE + others)) - MARGINS;
+  return html`<div class="trends" style=${`grid-template-columns:var(--charts, ${DAY_SHARE}fr ${"1fr ".repeat(others)})`}>
     <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
-      ${bars ? barPlot(bars, width * 0.535, height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
-    <div class="panel"><header><h2>${focus ? `${t(`vital.${focus.id}.name`)}` : t("wall.limits")}</h2><span>${focus ? [told(focus.sub), t("wall.last_hours", { n: SHOWN_H }), unit(focus)].filter(Boolean).join(" · ") : ""}</span></header>
-      ${focus ? limitPlot(focus, width * 0.465, height, nowMs) : html`<p class="empty">${t("wall.no_limits")}</p>`}</div>
+      ${bars ? barPlot(bars, plot(DAY_SHARE), height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
+    ${!focused.length && html`<div class="panel"><header><h2>${t("wall.limits")}</h2></header><p class="empty">${t("wall.no_limits")}</p></div>`}
+    ${focused.map(
+      (each) => html`<div class="panel" key=${each.id}><header><h2>${t(`vital.${each.id}.name`)}</h2><span>${[told(each.sub) || t("wall.last_hours", { n: SHOWN_H }), unit(each)].filter(Boolean).join(" · ")}</span></header>
+        ${limitPlot(each, plot(1), height, nowMs)}</div>`,
+    )}
   </div>`;
 }
 
@@ -59,7 +71,7 @@ function barPlot({ day, digits }, width, height, nowMs) {
     ${hours.map(([h, v]) => html`<rect class=${kind(h, v)} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
     ${last && html`<text class="now" x=${Math.max(x(last[0]) + bar / 2, LEFT + 20)} y=${Math.max(20, y(last[1]) - 8)} text-anchor="middle">${number(last[1], digits)}</text>`}
     <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
-    ${[0, 6, 12, 18].map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
+    ${[0, 6, 12, 18].filter((h) => width > NARROW || h % 12 === 0).map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
     ${band && html`<text class="label" x=${width - 12} y=${Math.max(24, Math.min(...day.high.slice(17).filter((v) => v !== null).map(y)) - 10)} text-anchor="end">${t("wall.usual_band")}</text>`}
   </svg>`;
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.clock import HOUR_US, SECOND_US
 from events.background import Background, Crowd, at_least, in_order, together
 from events.facts import Fact, Group
-from events.place import Place
+from events.place import Place, World
 from events.roles import Cast, Part
 
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.
@@ -46,6 +46,7 @@ class Chance:
 
     facts: Mapping[str, Fact]
     background: Background
+    world: World
 
     def opens(self, cast: Cast, group: Group) -> bool:
         """Whether a group weighs enough to be an incident, and is no coincidence."""
@@ -70,11 +71,27 @@ class Chance:
         away_m = [fact.place.metres_to(first.place) for fact in later]
         often, followers = self._followers(cast, group, first, later, away_m)
         tails = [each.tail(first.place, apart=False) for each in followers]
-        order = [in_order(away_m, [fact.onset_us for fact in later])] if cast.decl.together.front else []
+        order = self._order(cast, first, later, away_m)
         chance = LOOKS * often * together(tails + order)
         if chance > most or not later:
             return chance
         return LOOKS * often * together([each.tail(first.place, apart=True) for each in followers] + order)
+
+    def _order(self, cast: Cast, first: Fact, later: list[Fact], away_m: list[float]) -> list[float]:
+        """How likely chance alone is to let them speak so well in the order in which a front would reach them."""
+        front = cast.decl.together.front
+        if front is None or not later:
+            return []
+        later_us = [fact.onset_us for fact in later]
+        if front == "away":
+            return [in_order(away_m, later_us)]
+        flow = self.world.flow
+        upstream_m = [
+            metres if flow and flow.downstream_m(fact.place.asset, first.place.asset) is not None else -metres
+            for fact, metres in zip(later, away_m, strict=True)
+        ]
+        # the first belongs to the order too: by chance it lies anywhere among the others
+        return [in_order([0.0, *upstream_m], [first.onset_us, *later_us])]
 
     def _followers(
         self, cast: Cast, group: Group, first: Fact, later: list[Fact], away_m: list[float]

@@ -35,7 +35,7 @@ class Correlator:
         self.background = background or Background({})
         self.types = {kind.key: kind.decl for kind in types}
         self.world = world
-        self._chance = Chance(self.facts, self.background)
+        self._chance = Chance(self.facts, self.background, world)
         self._casts = {key: cast(decl, self.background, world) for key, decl in self.types.items()}
         self._known_roles: dict[str, list[tuple[Cast, Part]]] = {}
         self._forgot_us = 0
@@ -64,7 +64,11 @@ class Correlator:
             self._meridian = fact.place.lon
         return Spot(fact.place, self._meridian)
 
-    def place(self, incident: Standing, facts: Iterable[tuple[Fact, str]]) -> None:
+    def hears(self, what: str) -> bool:
+        """Whether any type takes such facts for evidence."""
+        return bool(self._roles(what))
+
+    def place(self, incident: Standing, facts: Iterable[tuple[Fact, str]]) -> Group:
         """Begin with an incident that is known already, and its facts by the key of the evidence they are."""
         type_ = self._casts[incident.type]
         group = Group(incident.type, incident=incident.id, pinned=incident.pinned, apart=incident.apart)
@@ -79,6 +83,7 @@ class Correlator:
                 if fact.id not in type_.others:
                     type_.take_other(Other(fact.id, _speaker(fact), self._spot(fact), fact.onset_us, part))
                 type_.others[fact.id].put(group)
+        return group
 
     def _place_anchor(self, type_: Cast, fact: Fact, part: Part, group: Group) -> None:
         group.anchors[fact.id] = part.key

@@ -29,6 +29,7 @@ from events.detectors.build import build, fates
 from events.detectors.memory import Memory
 from events.detectors.trail import Trail
 from events.facts import Fact
+from events.family import Family
 from events.guards import Switches, asks_usual, nothing_switched, place_of
 from events.moves import Move, moves, plain
 from events.place import NOWHERE, Place, World
@@ -99,6 +100,7 @@ class Engine:
             world = replace(world, trace=self._traces())
         self.correlator = Correlator(model.types.values(), world, Background(self.speakers))
         self.assessor = Assessor(model.rules, registry)
+        self.family = Family(model.types, world)
 
     def _detectors(self, switches: Switches, downstream: Downstream) -> list[Detector]:
         """Those of the rules, and what is remembered for tracing where the air brought something from."""
@@ -266,6 +268,21 @@ def report_fact(row: Row) -> Fact:
         onset_us=to_us(row["at"]),
         end_us=to_us(row["ends_at"] or row["at"]),
         speaker=row["id"],
+        provenance=row["provenance"],
+    )
+
+
+def incident_fact(row: Row) -> Fact:
+    """An incident's row as evidence for others."""
+    closed = row.get("closed_at")
+    return Fact(
+        id=row["id"],
+        what=f"incident.{row['type']}",
+        place=place_of_row(row, ""),
+        onset_us=to_us(row["started_at"]),
+        end_us=to_us(closed) if closed else None,
+        speaker=row["id"],
+        level=row["level"],
         provenance=row["provenance"],
     )
 

@@ -150,6 +150,9 @@ class Run:
     def cause_of(self, said: SaidIncident) -> int:
         """The action that most of an incident's alerts are due to."""
         causes = [action_of(self.truth_of(fact)) for fact in said.facts if fact in self.product.alerts]
+        if not causes:  # one that rests on other incidents alone
+            told = self.product.incidents
+            causes = [self.cause_of(told[fact]) for fact in said.facts if fact in told]
         return max(set(causes), key=causes.count) if causes else NOBODY
 
     def truth_of(self, alert: str) -> int:

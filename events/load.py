@@ -30,6 +30,10 @@ class Stood:
     raised_us: int
     returned_us: int | None
 
+    def stood_us(self, end_us: int) -> int:
+        """For how long, as far as is known at an end."""
+        return min(end_us if self.returned_us is None else self.returned_us, end_us) - self.raised_us
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -48,6 +52,8 @@ class Load:
     chattering: int
     fleeting: int
     stale: int
+    #: The sources of these three.
+    nuisance: dict[str, list[str]]
     by_rule: dict[str, int]
     by_type: dict[str, int]
     by_level: dict[int, int]
@@ -60,14 +66,20 @@ def load_of(
     types: Sequence[str],
     asked_us: Sequence[int],
     operators: int = 1,
+    before: Sequence[Stood] = (),
 ) -> Load:
-    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`."""
+    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`.
+
+    `before`: alerts from before the span that stood in it; they count where they are stale.
+    """
     begin, end = span_us
     asked = np.sort(np.array(asked_us, np.int64))
     windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
     sources = Counter(alert.source for alert in alerts)
     top = sources.most_common(TOP)
-    stood = [(end if alert.returned_us is None else alert.returned_us) - alert.raised_us for alert in alerts]
+    chatter = chattering((alert.source, alert.raised_us) for alert in alerts)
+    fleeting = [alert.source for alert in alerts if alert.stood_us(end) < FLEETING_US]
+    stale = [alert.source for alert in (*before, *alerts) if alert.stood_us(end) > STALE_US]
     return Load(
         days=(end - begin) / DAY_US,
         alerts=len(alerts),
@@ -76,9 +88,10 @@ def load_of(
         busiest_10min=-(-busiest(asked.tolist()) // operators),
         flood_share=float(np.mean(windows > FLOOD * operators)),
         top_share=sum(n for _, n in top) / max(len(alerts), 1),
-        chattering=chattering((alert.source, alert.raised_us) for alert in alerts),
-        fleeting=sum(us < FLEETING_US for us in stood),
-        stale=sum(us > STALE_US for us in stood),
+        chattering=len(chatter),
+        fleeting=len(fleeting),
+        stale=len(stale),
+        nuisance={"chattering": chatter, "fleeting": sorted(set(fleeting)), "stale": sorted(set(stale))},
         by_rule=dict(Counter(alert.rule for alert in alerts).most_common()),
         by_type=dict(Counter(types).most_common()),
         by_level=dict(sorted(Counter(alert.level for alert in alerts).items())),
@@ -96,9 +109,11 @@ def busiest(times_us: list[int], window_us: int = WINDOW_US) -> int:
     return most
 
 
-def chattering(raised: Iterable[tuple[str, int]]) -> int:
-    """How many sources rose `CHATTER` times within a minute at least once."""
+def chattering(raised: Iterable[tuple[str, int]]) -> list[str]:
+    """The sources that rose `CHATTER` times within a minute at least once."""
     by_source: dict[str, list[int]] = {}
     for source, at_us in raised:
         by_source.setdefault(source, []).append(at_us)
-    return sum(busiest(sorted(times), CHATTER_US) >= CHATTER for times in by_source.values())
+    return sorted(
+        source for source, times in by_source.items() if busiest(sorted(times), CHATTER_US) >= CHATTER
+    )

@@ -99,7 +99,7 @@ class Grouped(Family):
         window_us = self.watches.window_us[w]
         usual, sigma = self._around.usual.at(self.watches.point[w], number * window_us + window_us // 2)
         usual = np.where(self.watches.against[w] > 0, usual, 0.0)
-        speaker, signal = self._signal(rows, mean, usual, sigma)
+        speaker, signal = self._signal(rows, mean, usual, sigma, at_us[place])
         known = np.isfinite(signal)
         speaker, signal = speaker[known], signal[known]
         place = np.searchsorted(units, bonds.unit_of[speaker])
@@ -107,7 +107,9 @@ class Grouped(Family):
         return self.hold.step(speaker, at_us[place], signal, began_us)
 
     @abstractmethod
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
         """Who speaks, and the signals of these memberships, NaN where nobody knows."""
 
     def _beyond(self, speaker: Ints, away: Floats, sigma: Floats, least: Floats) -> Bools:
@@ -119,15 +121,38 @@ class Grouped(Family):
 
 
 class Balance(Grouped):
-    """What comes into a group less what goes out of it, less (or as a share of) what is usual for it."""
+    """What comes into a group less what goes out, less (or as a share of) what is usual and what rain brings."""
 
     name = "balance"
 
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
+        super().__init__(watches, around)
+        #: Of watches: what a millimetre brings to the group that they speak for.
+        self._runoff = np.array(
+            [
+                around.guards.runoff(*w)
+                for w in zip(
+                    watches.rule.tolist(), watches.part.tolist(), watches.point.tolist(), strict=True
+                )
+            ],
+            np.float64,
+        )
+
+    def _rained(self, speaker: Ints, at_us: Times) -> Floats:
+        """What the rain of the last hour brings to each group."""
+        found = self._runoff[speaker]
+        for row in np.flatnonzero(found).tolist():
+            found[row] *= self._around.guards.rain_1h(int(self.watches.point[speaker[row]]), int(at_us[row]))
+        return found
+
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
         watches, bonds = self.watches, self.bonds
         begins = np.flatnonzero(np.diff(bonds.group[rows], prepend=-1))
         sign, speaker = bonds.sign[rows], bonds.speaker[bonds.group[rows[begins]]]
         total, expected = np.add.reduceat(sign * mean, begins), np.add.reduceat(sign * usual, begins)
+        expected += self._rained(speaker, at_us[begins])
         away = total - expected
         spread, size = np.add.reduceat(sigma, begins), np.add.reduceat(np.abs(usual), begins)
         beyond = self._beyond(speaker, away, spread, watches.floor_share[speaker] * size)
@@ -150,7 +175,10 @@ class Apart(Grouped):
     #: So many others must be known.
     LEAST = 3
 
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
+        del at_us
         w, away = self.bonds.watch[rows], mean - usual
         signal = away - _others(self.bonds.group[rows], away, self.LEAST)
         beyond = self._beyond(w, signal, sigma, self.watches.floor_share[w] * np.abs(usual))

@@ -100,7 +100,12 @@ def test_the_load_is_what_counting_row_by_row_gives() -> None:
     stood = [(row["returned_us"] or NOON_US + 3 * DAY_US - MINUTE_US) - row["raised_us"] for row in rows]
     assert load.fleeting == sum(us < MINUTE_US for us in stood)
     assert load.stale == sum(us > DAY_US for us in stood)
-    sources = Counter(f"{row['rule']} {row['subject']}" for row in rows)
+    named = [f"{row['rule']} {row['subject']}" for row in rows]
+    assert load.nuisance["fleeting"] == sorted(
+        {n for n, us in zip(named, stood, strict=True) if us < MINUTE_US}
+    )
+    assert load.nuisance["stale"] == sorted({n for n, us in zip(named, stood, strict=True) if us > DAY_US})
+    sources = Counter(named)
     assert load.top == sources.most_common(10)
     assert load.top_share == pytest.approx(sum(n for _, n in load.top) / len(rows))
 
@@ -108,7 +113,7 @@ def test_the_load_is_what_counting_row_by_row_gives() -> None:
 def test_a_source_that_rises_three_times_a_minute_chatters() -> None:
     calm = [("calm", NOON_US + n * 31 * SECOND_US) for n in range(9)]
     nervous = [("nervous", NOON_US + n * 20 * SECOND_US) for n in range(3)]
-    assert chattering([*calm, *nervous]) == 1
+    assert chattering([*calm, *nervous]) == ["nervous"]
     assert busiest([]) == 0
 
 

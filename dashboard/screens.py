@@ -72,7 +72,7 @@ class Screens:
     facts: Facts
     setup: Mapping[str, object]
     allowed_origins: list[str] = field(default_factory=list)
-    #: Changes with every version of our code: pages load anew when it does.
+    #: The version of our files: pages load anew when it changes.
     build: str = ""
     #: What tells one vital sign in full.
     vitals: VitalSource | None = None

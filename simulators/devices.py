@@ -99,9 +99,8 @@ def _recorded_depths(places: Places) -> Iterator[Device]:
 
 
 def _recorded_inlets(places: Places) -> Iterator[Device]:
-    """BWDF inflows at the inlets of districts other than the pilot; hourly means, said at the hour."""
-    spots = [spot for spot in places.inlets if spot.zone != places.pilot]
-    for number, (recorded, spot) in enumerate(zip(BWDF, spots, strict=False), 1):
+    """BWDF inflows at all inlets of some districts; hourly means, said at the hour."""
+    for number, (recorded, spot) in enumerate(zip(BWDF, _inlets(places)[1], strict=False), 1):
         says = of(
             Say("flow", Recorded("bwdf", recorded, "flow"), HOUR_US),
         )
@@ -117,6 +116,20 @@ def _recorded_inlets(places: Places) -> Iterator[Device]:
             "",
             params,
         )
+
+
+def _inlets(places: Places) -> tuple[list[Spot], list[Spot]]:
+    """Inlets that the model feeds, those of the pilot first, and those that recordings feed.
+
+    A district has all its inlets of one sort, or they could not be balanced.
+    """
+    districts = sorted({spot.zone for spot in places.inlets} - {places.pilot})
+    taken: list[Spot] = []
+    for district in districts:
+        mine = [spot for spot in places.inlets if spot.zone == district]
+        taken += mine if len(taken) + len(mine) <= len(BWDF) else []
+    rest = [spot for spot in places.inlets if spot not in taken]
+    return sorted(rest, key=lambda spot: (spot.zone != places.pilot, spot.zone)), taken
 
 
 def _recorded_noise(places: Places) -> Iterator[Device]:
@@ -139,16 +152,20 @@ def _water(places: Places) -> Iterator[Device]:
         if pilot:  # a logger that speaks every 5 s need not wait minutes to be believed
             params |= {"drop_hold_s": 5, "low_hold_s": 30}
         yield Device(f"ws-p-{number:02d}", "ws_pressure_logger", spot, gateway, says, number, params=params)
-    inlets = [spot for spot in places.inlets if spot.zone == places.pilot]
-    for number, spot in enumerate(inlets, 1):
+    for number, spot in enumerate(_inlets(places)[0], 1):
+        pilot = spot.zone == places.pilot
+        period = (10 if pilot else 60) * SECOND_US
         says = of(
-            Say("flow", Gauge(link=spot.link, sign=spot.sign), 10 * SECOND_US),
-            Say("pressure", Gauge(node=spot.node), 10 * SECOND_US),
+            Say("flow", Gauge(link=spot.link, sign=spot.sign), period),
+            Say("pressure", Gauge(node=spot.node), period),
         )
-        params = {"period_s": 10}
-        yield Device(
-            f"ws-pilot-{number:02d}", "ws_flow_meter", spot, gateway, says, number + 20, params=params
-        )
+        params = {"period_s": period // SECOND_US}
+        if (
+            not pilot
+        ):  # what one inlet takes over from another is nobody's business: the balance of the district speaks
+            params |= {"jump_ratio": 1.5}
+        name = f"ws-pilot-{number:02d}" if pilot else f"ws-dma-{number:02d}"
+        yield Device(name, "ws_flow_meter", spot, gateway, says, number + 20, params=params)
     for number, spot in enumerate(places.plants, 1):
         says = of(
             Say("flow", Gauge(link=spot.link, sign=spot.sign), MINUTE_US),

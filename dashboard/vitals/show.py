@@ -25,6 +25,8 @@ from dashboard.vitals.window import QUARTER_US
 from iot.latest import NEVER
 
 SHOWN = 96
+#: So many quarters to come.
+AHEAD = 16
 #: History that one vital tells in full.
 HISTORY_US = 7 * DAY_US
 #: So long after our own start history is read every few seconds.
@@ -204,15 +206,19 @@ class VitalSource:
     def _trend(
         self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int
     ) -> Item:
-        """96 whole quarters to now with the usual band at each, null where there is none."""
+        """96 whole quarters to now with the usual band at each, null where there is none.
+
+        Of what has limits also `ahead_low` and `ahead_high`: what is usual in the next quarters.
+        """
         first = now_us // QUARTER_US * QUARTER_US - QUARTER_US * SHOWN
-        bands = [self._band(vital, usuals, first + QUARTER_US * n + QUARTER_US // 2) for n in range(SHOWN)]
+        last = SHOWN + (AHEAD if vital.decl.limits else 0)
+        bands = [self._band(vital, usuals, first + QUARTER_US * n + QUARTER_US // 2) for n in range(last)]
+        low, high = [band[0] for band in bands], [band[1] for band in bands]
         return {
             "step_s": QUARTER_US // SECOND_US,
             "values": self._traced(history, now_us),
-            "low": [band[0] for band in bands],
-            "high": [band[1] for band in bands],
-        }
+            "low": low[:SHOWN], "high": high[:SHOWN], "ahead_low": low[SHOWN:], "ahead_high": high[SHOWN:],
+        }  # fmt: skip
 
     @staticmethod
     def _traced(history: History | None, now_us: int) -> list[float | None]:

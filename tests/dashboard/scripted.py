@@ -196,6 +196,8 @@ def trend(mean: float, swing: float, noise: float, seed: int, end: float | None)
         "values": values.round(3).tolist(),
         "low": (usual - width).round(3).tolist(),
         "high": (usual + width).round(3).tolist(),
+        "ahead_low": (usual - width).round(3).tolist()[:16],
+        "ahead_high": (usual + width).round(3).tolist()[:16],
     }
 
 
@@ -420,8 +422,8 @@ def application(found: Screens, tiles: Path | None = None) -> FastAPI:
     if tiles is not None:
         themes = {"dark": colours.map_tokens("dark"), "light": colours.map_tokens("light")}
         app.include_router(map_api.router(CityMap(sample_city, tiles), themes), prefix="/api/v1")
-    api.mount_files(app, colours)
-    dash = dash_app.build(app, explorer(found), "zh", "CityOps")
+    found.build = api.mount_files(app, colours)
+    dash = dash_app.build(app, explorer(found), "zh", "CityOps", found.build)
     app.add_middleware(SignedIn, actor=Actor("viewer", "viewer", EVERYBODY), headers=policy)
 
     async def ready() -> None:

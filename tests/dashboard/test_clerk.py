@@ -262,6 +262,7 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
     assert isinstance(trend, dict)
     assert trend["values"] == [0.3] * 96
     assert None not in trend["low"] + trend["high"]
+    assert len(trend["ahead_low"]) == 16, "a vital sign with limits also tells what is usual soon"
     assert item["history_days"] == 7, "a Saturday is compared with days of rest"
     hour = LOCAL.at(now).hour
     assert clerk.usuals["ws_pressure_min"]["rest", hour].median == pytest.approx(

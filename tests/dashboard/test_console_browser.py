@@ -317,7 +317,12 @@ async def test_a_rule_is_mended_tried_and_put_in_force(
         await page.get_by_role("button", name="回测").click()
         await page.locator(".mistake").filter(has_text="第 4 行").wait_for(timeout=8000)
         assert await page.locator(".editor .wrong").inner_text() == "4"
-        await text.fill(shipped.replace("at_least: 5", "at_least: 8"))
+        await text.fill(shipped)
+        limit = page.get_by_label("限值", exact=True).first
+        await limit.fill("8")
+        await limit.press("Tab")
+        await page.wait_for_function("document.querySelector('#rule-text').value.includes('at_least: 8,')")
+        assert await text.input_value() == shipped.replace("at_least: 5", "at_least: 8")
         activate = page.get_by_role("button", name="启用")
         assert await activate.is_disabled()
         await page.get_by_role("button", name="回测").click()

@@ -49,7 +49,7 @@ export class Grid extends Component {
     this.api = ag.createGrid(this.box, this.#options(ag));
     this.api.setGridAriaProperty("label", this.props.label);
     this.timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#mark(true);
+    this.#mark();
   }
 
   componentWillUnmount() {
@@ -64,7 +64,7 @@ export class Grid extends Component {
     if (!api) return;
     if (props.rows !== rows) api.setGridOption("rowData", props.rows);
     if (props.words !== words) api.setGridOption("quickFilterText", props.words);
-    if (props.chosen !== chosen || props.rows !== rows) this.#mark(props.chosen !== chosen);
+    if (props.chosen !== chosen || props.rows !== rows) this.#mark();
   }
 
   #options(ag) {
@@ -102,12 +102,14 @@ export class Grid extends Component {
     if (columns.length && !document.hidden) this.api.refreshCells({ columns, force: true });
   }
 
-  /** The chosen row is the selected one, and in sight when it has just been chosen. */
-  #mark(look) {
-    const node = this.props.chosen ? this.api.getRowNode(this.props.chosen) : null;
+  /** The chosen row is the selected one, and comes into sight once. */
+  #mark() {
+    const { chosen } = this.props;
+    const node = chosen ? this.api.getRowNode(chosen) : null;
     if (!node) return this.api.deselectAll();
     node.setSelected(true, true, "api");
-    if (look) this.api.ensureNodeVisible(node);
+    if (this.seen !== chosen) this.api.ensureNodeVisible(node);
+    this.seen = chosen;
   }
 
   /** The id of the row `by` steps from another, as the table is sorted and filtered now. */

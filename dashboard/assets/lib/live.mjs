@@ -22,6 +22,7 @@ export class Live {
     this.heardMs = Date.now();
     this.lostMs = null;
     this.pointListeners = [];
+    this.unheard = [];
   }
 
   start() {
@@ -51,9 +52,10 @@ export class Live {
     return [...this.items[topic].values()];
   }
 
-  /** Called with (columns, kind) for each frame of points. */
+  /** Called with (columns, kind) for each frame of points, the first listener also for those that came before it. */
   onPoints(listener) {
     this.pointListeners.push(listener);
+    for (const frame of this.unheard.splice(0)) listener(...frame);
   }
 
   #connect() {
@@ -136,6 +138,7 @@ export class Live {
       channel: column(Uint16Array), quality: column(Uint16Array), level: column(Uint8Array),
     };
     this.#settle("points", seq);
+    if (!this.pointListeners.length) this.unheard.push([columns, kind]);
     for (const listener of this.pointListeners) listener(columns, kind);
     return "points";
   }

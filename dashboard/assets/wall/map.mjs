@@ -190,6 +190,13 @@ export class WallMap {
     if (nearer > 0) this.map.jumpTo({ zoom: this.map.getZoom() + nearer });
   }
 
+  /** Lay the picture of this moment behind the canvas: on paper a canvas is empty. */
+  still() {
+    if (!this.ready) return;
+    this.map.redraw();
+    this.container.style.backgroundImage = `url(${this.map.getCanvas().toDataURL()})`;
+  }
+
   #coverStep() {
     return 48 * this.k;
   }

@@ -38,13 +38,15 @@ export function chosen(vitals, count) {
 
 const byOrder = (a, b) => a.order - b.order;
 
-/** `areas` = area → its names. */
-export function vitals(rows, total, scene, areas, nowMs) {
+/** `areas` = area → its names; `index`: the city's, which shows its worst part while a level 1 incident stands. */
+export function vitals(rows, total, { scene, areas, index, nowMs }) {
   const groups = new Map();
   for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
   const washed = new Set(rows.filter((r) => r.level === 1 || r.level === 2).sort((a, b) => a.level - b.level).slice(0, WASHES));
   return html`<div class="panel vitals">
-    <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2><span>${t("wall.vitals_note")}</span></header>
+    <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2>
+      ${index && html`<p class=${`index ${index.shows === "worst" ? "l1" : ""}`}>${t(index.shows === "worst" ? "wall.index_worst" : "vitals_page.index")} <b class="n">${index.value === null ? "—" : number(index.value)}</b></p>`}
+      <span>${t("wall.vitals_note")}</span></header>
     ${!rows.length && html`<p class="empty">${t("wall.no_vitals")}</p>`}
     ${[...groups].map(
       ([key, members]) => html`<section class="group" style=${`flex:${members.length + HEADING} 1 0`}>

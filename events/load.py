@@ -52,12 +52,14 @@ class Load:
     chattering: int
     fleeting: int
     stale: int
-    #: The sources of these three.
-    nuisance: dict[str, list[str]]
     by_rule: dict[str, int]
     by_type: dict[str, int]
     by_level: dict[int, int]
     top: list[tuple[str, int]]
+    #: The sources that chatter, with how often they rose in their worst minute; at most `TOP`.
+    chatterers: list[tuple[str, int]]
+    #: The sources of what has stood for more than a day, from before the span, too.
+    stale_sources: list[str]
 
 
 def load_of(
@@ -77,8 +79,7 @@ def load_of(
     windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
     sources = Counter(alert.source for alert in alerts)
     top = sources.most_common(TOP)
-    chatter = chattering((alert.source, alert.raised_us) for alert in alerts)
-    fleeting = [alert.source for alert in alerts if alert.stood_us(end) < FLEETING_US]
+    nervous = chatterers((alert.source, alert.raised_us) for alert in alerts)
     stale = [alert.source for alert in (*before, *alerts) if alert.stood_us(end) > STALE_US]
     return Load(
         days=(end - begin) / DAY_US,
@@ -88,14 +89,15 @@ def load_of(
         busiest_10min=-(-busiest(asked.tolist()) // operators),
         flood_share=float(np.mean(windows > FLOOD * operators)),
         top_share=sum(n for _, n in top) / max(len(alerts), 1),
-        chattering=len(chatter),
-        fleeting=len(fleeting),
+        chattering=len(nervous),
+        fleeting=sum(alert.stood_us(end) < FLEETING_US for alert in alerts),
         stale=len(stale),
-        nuisance={"chattering": chatter, "fleeting": sorted(set(fleeting)), "stale": sorted(set(stale))},
         by_rule=dict(Counter(alert.rule for alert in alerts).most_common()),
         by_type=dict(Counter(types).most_common()),
         by_level=dict(sorted(Counter(alert.level for alert in alerts).items())),
         top=top,
+        chatterers=nervous[:TOP],
+        stale_sources=sorted(set(stale)),
     )
 
 
@@ -109,11 +111,12 @@ def busiest(times_us: list[int], window_us: int = WINDOW_US) -> int:
     return most
 
 
-def chattering(raised: Iterable[tuple[str, int]]) -> list[str]:
-    """The sources that rose `CHATTER` times within a minute at least once."""
+def chatterers(raised: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Sources that rose `CHATTER` times within a minute, with how often at worst; the worst first."""
     by_source: dict[str, list[int]] = {}
     for source, at_us in raised:
         by_source.setdefault(source, []).append(at_us)
+    worst = {source: busiest(sorted(times), CHATTER_US) for source, times in by_source.items()}
     return sorted(
-        source for source, times in by_source.items() if busiest(sorted(times), CHATTER_US) >= CHATTER
+        ((source, n) for source, n in worst.items() if n >= CHATTER), key=lambda each: (-each[1], each[0])
     )

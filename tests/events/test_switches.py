@@ -180,7 +180,7 @@ async def test_what_stands_for_more_than_a_day_is_stale_on_every_day_that_it_sta
     days = [NOON_US + day * DAY_US for day in range(4)]
     loads = [await city.views.load(one, other) for one, other in itertools.pairwise(days)]
     assert [(load.alerts, load.stale) for load in loads] == [(1, 0), (0, 1), (0, 1)]
-    assert loads[1].nuisance["stale"] == ["ws.pressure.drop ws_pressure_logger-1/pressure"]
+    assert loads[1].stale_sources == ["ws.pressure.drop ws_pressure_logger-1/pressure"]
     assert loads[1].operator_alarms == 0, "it asked the day before"
 
 

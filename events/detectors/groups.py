@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from events.detectors import NOTHING, Findings, Floats, Ints, Times, merged
 from events.detectors.bonds import Bonds
 from events.detectors.columns import NEVER, Spec
-from events.detectors.families import Family, Surroundings
+from events.detectors.families import ALL, Family, Surroundings
 from events.detectors.hold import Bools, Phase
 from events.detectors.watches import Watches
 
@@ -45,46 +45,50 @@ class Grouped(Family):
 
     def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
         """See `Detector.observe`."""
-        watched = np.flatnonzero(self.watches.count[points] > 0)
-        if not len(watched):
-            return NOTHING
-        where, w = self.watches.spread(points[watched])
+        rows, w = self.watches.spread(points)
         mine = self.bonds.unit_of[w] >= 0
-        rows, w = watched[where[mine]], w[mine]
-        return merged(list(self._windows(w, time_us[rows], value[rows])))
+        rows, w = rows[mine], w[mine]
+        return merged(list(self._windows(w, time_us[rows], value[rows]))) if len(w) else NOTHING
 
     def _windows(self, w: Ints, time_us: Times, value: Floats) -> Iterator[Findings]:
         """Take the readings window by window; what closes before each."""
-        state, number = self.columns, time_us // self.watches.window_us[w]
-        for each in np.unique(number).tolist():
-            rows = number == each
+        number = time_us // self.watches.window_us[w]
+        first, last = int(number.min()), int(number.max())
+        for each in (first,) if first == last else np.unique(number).tolist():
+            rows = ALL if first == last else np.flatnonzero(number == each)
             mine, unit = w[rows], self.bonds.unit_of[w[rows]]
             for back in (1, 0):
                 yield from self._close(unit, time_us[rows], back)
-            state["newest"][self.bonds.lead[unit]] = each
+            self.columns["newest"][self.bonds.lead[unit]] = each
             self._add(mine, each, value[rows])
 
     def _add(self, w: Ints, number: int, value: Floats) -> None:
         state, slot = self.columns, number & 1
         new = w[state["window"][w, slot] != number]
         state["window"][new, slot], state["sum"][new, slot], state["n"][new, slot] = number, 0.0, 0
-        np.add.at(state["sum"][:, slot], w, value)
-        np.add.at(state["n"][:, slot], w, 1)
+        if (w[1:] > w[:-1]).all():  # one reading of each: much the quickest
+            state["sum"][w, slot] += value
+            state["n"][w, slot] += 1
+        else:
+            np.add.at(state["sum"][:, slot], w, value)
+            np.add.at(state["n"][:, slot], w, 1)
 
     def _close(self, unit: Ints, time_us: Times, back: int) -> Iterator[Findings]:
         """Close the newest window of units, or the one before, where these readings are new enough."""
         bonds, state = self.bonds, self.columns
-        lead = bonds.lead[unit]
-        number = state["newest"][lead] - back
-        over_us = (number + 1) * self.watches.window_us[lead] + bonds.wait_us[unit]
-        due = (state["newest"][lead] != NEVER) & (state["closed"][lead] < number) & (time_us >= over_us)
+        newest, closed = state["newest"][bonds.lead], state["closed"][bonds.lead]
+        number = newest - back
+        over_us = (number + 1) * self.watches.window_us[bonds.lead] + bonds.wait_us
+        waits = (newest != NEVER) & (closed < number) & (over_us <= time_us.max())
+        if not waits.any():
+            return
+        due = waits[unit] & (time_us >= over_us[unit])
         if due.any():
-            units, first, row = np.unique(unit[due], return_index=True, return_inverse=True)
+            units, row = np.unique(unit[due], return_inverse=True)
             at_us = np.full(len(units), np.iinfo(np.int64).max)
             np.minimum.at(at_us, row, time_us[due])
-            closing = number[due][first]
-            state["closed"][bonds.lead[units]] = closing
-            yield self._closed(units, closing, at_us)
+            state["closed"][bonds.lead[units]] = number[units]
+            yield self._closed(units, number[units], at_us)
 
     def _closed(self, units: NDArray[np.integer], number: Times, at_us: Times) -> Findings:
         """What the groups of some units say of a window that is over."""

@@ -22,9 +22,9 @@ CHANNELS = {
     "water.flow": ChannelDecl(key="flow", unit="m3/h", low=-5000, high=50_000, resolution=0.1),
     "flood.depth": ChannelDecl(key="depth", unit="cm", low=-5, high=500),
     "flood.barrier": ChannelDecl(key="barrier", unit="1", low=0, high=1, quantity="state"),
-    "flood.rain_1h": ChannelDecl(key="rain_1h", unit="mm", low=0, high=300),
     "site.laeq": ChannelDecl(key="laeq", unit="dB", low=25, high=130, resolution=0.1),
     "fire.alarm": ChannelDecl(key="alarm", unit="1", low=0, high=1, quantity="event"),
+    "flood.rain_1h": ChannelDecl(key="rain_1h", unit="mm", low=0, high=300),
 }
 
 

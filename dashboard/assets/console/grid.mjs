@@ -45,7 +45,7 @@ export class Grid extends Component {
   state = { shown: 0 };
 
   async componentDidMount() {
-    const { default: ag } = await import("/vendor/ag-grid.mjs");
+    const { default: ag } = await import("../vendor/ag-grid.mjs");
     if (!this.box) return;
     this.props.desk.grid = this;
     this.api = ag.createGrid(this.box, this.#options(ag));

@@ -21,6 +21,8 @@ from core.errors import NotSignedIn
 
 COOKIE = "cityops_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Files that everybody may have: who asks for one is not looked up.
+FILES = ("/assets/", "/_dash-component-suites/")
 #: Paths whose routes name their own action (`core.http.Allow`).
 ROUTED = ("/api/", "/login", "/logout", "/once/")
 
@@ -59,6 +61,10 @@ class Identify:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if scope["path"].startswith(FILES):
+            scope.setdefault("state", {})["actor"] = NOBODY
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -136,7 +142,7 @@ class SafeHeaders:
         default_factory=lambda: {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
-            "X-Frame-Options": "DENY",
+            "X-Frame-Options": "SAMEORIGIN",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "geolocation=(self), camera=(self), microphone=(), payment=()",
         }

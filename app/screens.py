@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from app.declared import Declared
@@ -12,6 +12,7 @@ from core.db import Database
 from dashboard import wall
 from dashboard.rooms import Alerts, Cases, Crews, Incidents, Orders, Records, Today
 from dashboard.screens import Screens
+from dashboard.vitals import index
 from dashboard.vitals.clerk import Clerk
 from dashboard.vitals.past import StoredPast
 from dashboard.vitals.show import VitalSource
@@ -39,12 +40,15 @@ def views_of(declared: Declared, database: Database, areas: Mapping[str, Mapping
     return EventViews(database, declared.texts, declared.settings.zone, areas)
 
 
-def clerk_of(declared: Declared, database: Database, clock: Clock, registry: Registry, town: Town) -> Clerk:
+def clerk_of(
+    declared: Declared, database: Database, clock: Clock, registry: Callable[[], Registry], town: Town
+) -> Clerk:
     """Who computes the vital signs, in the worker."""
     counted = ("real",) if declared.settings.own_city else DEMONSTRATION
-    rooms = Records(database, views_of(declared, database, town.areas), declared.settings.zone, counted)
+    views = views_of(declared, database, town.areas)
+    rooms = Records(database, views, declared.settings.zone, registry, counted)
     past = StoredPast(database)
-    return Clerk(declared.vitals, database, clock, local_of(declared), past, rooms, registry)
+    return Clerk(declared.vitals, database, clock, local_of(declared), past, rooms, registry(), index.load())
 
 
 def screens_of(

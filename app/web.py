@@ -80,10 +80,11 @@ async def build(parts: Parts) -> FastAPI:
     install_errors(app, declared.texts)
     app.include_router(auth_api.router(auth, declared.texts))
     add_status(app)
-    add_rooms(app, parts)
+    files = add_rooms(app, parts)
+    parts.screens.build = files
     add_api_end(app)
     city = declared.settings.city
-    screens = dash_app.build(app, parts.explorer, city.language, city.name_zh)
+    screens = dash_app.build(app, parts.explorer, city.language, city.name_zh, files)
     app.add_middleware(
         Identify, auth=auth, policy=declared.policy, paths=declared.paths,
         origins=frozenset(declared.settings.web.allowed_origins),
@@ -95,8 +96,8 @@ async def build(parts: Parts) -> FastAPI:
     return app
 
 
-def add_rooms(app: FastAPI, parts: Parts) -> None:
-    """Every room's routes under /api/v1."""
+def add_rooms(app: FastAPI, parts: Parts) -> str:
+    """Every room's routes under /api/v1, and the files of the screens, whose version it gives."""
     declared, follower = parts.declared, parts.follower
     colours = theme.load()
     sources = iot_api.Sources(
@@ -130,9 +131,10 @@ def add_rooms(app: FastAPI, parts: Parts) -> None:
     app.include_router(rules_api.router(Rulebook(declared, parts.database)), prefix="/api/v1")
     app.include_router(explore_api.router(parts.explorer, parts.screens.setup), prefix="/api/v1")
     app.include_router(pages.router(declared.texts, declared.settings.city.language))
-    mount_files(app, colours)
+    version = mount_files(app, colours)
     actions = actions_of(declared, parts.database, lambda: parts.keeper.registry, lambda: parts.town.map.city)
     app.include_router(dispatch_api.router(actions, declared.texts, links_of(declared)))
+    return version
 
 
 def on_trial(parts: Parts, parcel: Parcel) -> Assembled:

@@ -222,7 +222,9 @@ class Worker(News):
     async def _vitals(self) -> None:
         """Vital signs, computed in this one place; after any loss of the database begun anew."""
         while True:
-            clerk = clerk_of(self.declared, self.database, self.clock, self.keeper.registry, self.town)
+            clerk = clerk_of(
+                self.declared, self.database, self.clock, lambda: self.keeper.registry, self.town
+            )
             try:
                 feed = await clerk.start()
                 self.feeds.append(feed)

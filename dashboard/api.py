@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 from fastapi import Path as PathParam
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from core.actor import NOBODY, Actor
 from core.db import DictConnection
 from core.errors import CityOpsError, NotAllowed, NotFound, NotSignedIn
 from core.http import Allow, IdempotencyKey, Json, Now, Open, act
-from dashboard import theme, walls
+from dashboard import files, theme, walls
 from dashboard.screens import Screens
 from dashboard.stream import Message
 
@@ -97,12 +96,17 @@ def _vital_routes(routes: APIRouter, screens: Screens) -> None:
         """Every vital sign as it stands, with trace, usual band and coverage."""
         return Json({"items": list(await screens.sources["vitals"].all()), "next": None})
 
+    @routes.get("/vitals/weekday")
+    async def weekday(_: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
+        """Compared vital signs: the hours of today and of the same weekday before."""
+        return Json({"items": await screens.vitals.weekday() if screens.vitals else [], "next": None})
+
     @routes.get("/vitals/{key}")
     async def vital(key: str, _: Annotated[Actor, Depends(Allow("vital.read"))]) -> Response:
         """One vital sign: formula, bands, source, inputs with what was left out and why, and its history."""
         if screens.vitals is None:
             raise NotFound
-        return Json(await screens.vitals.one(key))
+        return Json(await screens.vitals.one(key, screens.points.table))
 
 
 def _wall_routes(routes: APIRouter) -> None:
@@ -177,24 +181,16 @@ class Starlette:
         return found
 
 
-class Fresh(StaticFiles):
-    """Files that a browser asks for again each time, and gets only when they changed (ETag)."""
+def mount_files(app: FastAPI, colours: theme.Theme) -> str:
+    """Serve our modules and styles, the browser libraries, and the style sheet made from the theme.
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - handed on as it came
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-
-def mount_files(app: FastAPI, colours: theme.Theme) -> None:
-    """Serve `/static`: our modules and styles, the browser libraries, and the style sheet made from the theme."""
+    Gives their version: below `/assets/<version>` stands the same as below `/assets`, to be kept for good.
+    """
     mimetypes.add_type("text/javascript", ".mjs")
     mimetypes.add_type("font/woff2", ".woff2")
     sheet = theme.css(colours)
-
-    @app.get("/assets/theme.css", include_in_schema=False, dependencies=[Depends(Open("a style sheet"))])
-    async def theme_css() -> Response:
-        return Response(sheet, media_type="text/css", headers={"Cache-Control": "no-cache"})
-
-    app.mount("/vendor", Fresh(directory=HERE / "vendor"), name="vendor")
-    app.mount("/assets", Fresh(directory=HERE / "assets"), name="files")
+    version = files.version(sheet)
+    for base, keeping in ((f"/assets/{version}", files.KEEP), ("/assets", files.ASK_EACH_TIME)):
+        app.mount(f"{base}/vendor", files.Files(HERE / "vendor", keeping))
+        app.mount(base, files.Files(HERE / "assets", keeping, sheet))
+    return version

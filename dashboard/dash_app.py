@@ -48,8 +48,9 @@ PAGES: tuple[Page, ...] = (
 )
 
 
-def build(server: FastAPI, explorer: Explorer, language: str, title: str) -> Dash:
-    """Mount Dash on a FastAPI application. `language` is that of pages whose address asks for none.
+def build(server: FastAPI, explorer: Explorer, language: str, title: str, files: str) -> Dash:
+    """Mount Dash on a FastAPI application. `language` is that of pages whose address asks for none; `files` the version
+    of our files.
 
     `server` must already carry every route of the product: Dash answers all other GET paths itself.
     """
@@ -65,7 +66,7 @@ def build(server: FastAPI, explorer: Explorer, language: str, title: str) -> Das
         serve_locally=True,
         enable_mcp=False,
         add_log_handler=False,
-        index_string=index(language),
+        index_string=index(language, f"/assets/{files}"),
     )
     texts = explorer.texts
     dash.page_registry.clear()
@@ -109,14 +110,17 @@ def _layout(page: Page, texts: Texts, default: str) -> Callable[..., Component]:
     return layout
 
 
-def index(language: str) -> str:
-    """The HTML around every page. No inline script but those of Dash, whose hashes stand in the policy."""
-    links = "".join(f'<link rel="stylesheet" href="/assets/{name}">' for name in STYLES)
+def index(language: str, files: str) -> str:
+    """The HTML around every page. No inline script but those of Dash, whose hashes stand in the policy.
+
+    Our own module comes first and asks for what the page will show, while Dash still makes its frame.
+    """
+    links = "".join(f'<link rel="stylesheet" href="{files}/{name}">' for name in STYLES)
     return (
         f'<!DOCTYPE html><html lang="{"zh-CN" if language == "zh" else "en"}"><head>{{%metas%}}'
-        f'<title>{{%title%}}</title><link rel="icon" href="/assets/icon.svg">{links}{{%css%}}</head>'
-        "<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}"
-        '<script type="module" src="/assets/boot.mjs"></script></footer></body></html>'
+        f'<title>{{%title%}}</title><link rel="icon" href="/assets/icon.svg">'
+        f'<script type="module" async src="{files}/boot.mjs"></script>{links}{{%css%}}</head>'
+        "<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"
     )
 
 

@@ -56,6 +56,12 @@ def _desks(routes: APIRouter, texts: Texts, default: str) -> None:
         """Every view has an address; the page itself finds out which one it is."""
         return page(request, "console")
 
+    @routes.get("/vitals", include_in_schema=False, dependencies=[Depends(Allow("screen.vitals"))])
+    @routes.get("/vitals/{key}", include_in_schema=False, dependencies=[Depends(Allow("screen.vitals"))])
+    async def vitals(request: Request) -> HTMLResponse:
+        """The city's index and all vital signs; one of them with formula, inputs and readings."""
+        return page(request, "vitals")
+
     @routes.get("/cockpit", include_in_schema=False, dependencies=[Depends(Allow("screen.cockpit"))])
     async def cockpit(request: Request) -> HTMLResponse:
         return page(request, "cockpit")

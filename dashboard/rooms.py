@@ -6,7 +6,8 @@ One file knows how `events` and `dispatch` show their nouns; pages and formulas 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,13 +18,16 @@ from core.clock import MINUTE_US, Clock, to_datetime, to_us
 from core.db import Database
 from core.errors import NotFound
 from core.text import LANGUAGES
+from dashboard.lately import Lately
 from dashboard.stream import Item
 from dashboard.vitals.inputs import Rows
 from dispatch import views as dispatch
+from events.load import WINDOW_US
 from events.views import EventViews
 from gis import hazard_store as hazards
 from gis.hazard import Hazard
 from gis.lines import Geometry
+from iot.registry import Registry
 
 #: What has ended stays on screens this long.
 LINGER_US = 5 * MINUTE_US
@@ -84,7 +88,12 @@ def overlay(hazard: Hazard) -> list[Item]:
         feature(kind, zone.geometry, opacity=worst if zone.cls == 1 else other)
         for zone in sorted(hazard.zones, key=lambda zone: -zone.cls)
     ]
-    valves = [valve for zone in hazard.zones for valve in zone.attributes.get("valves", ())]  # type: ignore[attr-defined]
+    pipes, valves = (
+        [each for zone in hazard.zones for each in zone.attributes.get(name, ())]  # type: ignore[attr-defined]
+        for name in ("pipes", "valves")
+    )
+    if pipes:
+        drawn.append(feature("pipe", shapely.MultiLineString(pipes)))
     return drawn + [feature("valve", shapely.Point(lon, lat), label=both(name)) for name, lon, lat in valves]
 
 
@@ -201,9 +210,12 @@ class Records:
     database: Database
     views: EventViews
     zone: ZoneInfo
+    registry: Callable[[], Registry]
     provenances: Sequence[str] = ("real",)
-    #: Figures that the worker itself knows: `system.delay_p95_s` and the like.
-    own: dict[str, float | None] = field(default_factory=dict)
+    lately: Lately = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lately = Lately(self.database, self.views)
 
     async def records(self, now_us: int) -> Rows:
         alerts = [each for each in await self.views.live_alerts() if each["state"] not in ASIDE]
@@ -212,27 +224,40 @@ class Records:
             cases = await dispatch.open_cases(connection, now_us)
             crews = await dispatch.crews(connection)
         counted = set(self.provenances)
-        rows = {
-            "alerts": [_alert(each) for each in alerts],
-            "incidents": [_incident(each) for each in incidents],
+        shown = [_incident(each) for each in incidents]
+        stood = [_alert(each) for each in alerts]
+        rows: dict[str, Sequence[Mapping[str, Any]]] = {
+            "alerts": stood,
+            "incidents": shown,
             "cases": [_case(each) for each in cases],
             "crews": [_crew(each) for each in crews],
+            "alarms": [
+                *(each for each in shown if each["standing"]),
+                *(each for each in stood if each["asks"] and not each["incident"]),
+            ],
+            **await self.lately.records(now_us, self.registry()),
         }
-        rows["alarms"] = [each for each in rows["incidents"] if each["standing"]]
-        rows["alarms"] += [each for each in rows["alerts"] if each["asks"] and not each["incident"]]
         return {
             topic: [each for each in found if each["provenance"] in counted] for topic, found in rows.items()
         }
 
     async def figures(self, now_us: int) -> Mapping[str, float | None]:
+        asked = await self.views.load(now_us - WINDOW_US, now_us)
         async with self.database.transaction() as connection:
             found = await dispatch.kpis(connection, now_us, self.zone, self.provenances)
+            undelivered = await dispatch.undelivered(connection, now_us, self.provenances)
+            seats = await dispatch.seats(connection, now_us)
+        arrive_s = found["arrive_p90_s"]
         return {
             "dispatch.received_today": found["accepted_today"],
             "dispatch.handled_in_time": found["handled_in_time"],
             "dispatch.should_be_handled": found["should_be_handled"],
-            "dispatch.arrive_p90_s": found["arrive_p90_s"],
-            **self.own,
+            "dispatch.arrive_p90_s": math.nan
+            if arrive_s is None
+            else arrive_s,  # nobody arrived yet: nothing to measure
+            "dispatch.undelivered": undelivered,
+            "system.alarms_10min": asked.operator_alarms,
+            "system.operators": seats,
         }
 
 

@@ -40,7 +40,7 @@ LOG = logger("dashboard")
 STATUS_S = 1.0
 RENEW_S = 60.0
 #: Fields that are sent again only when they changed.
-SLOW = {"vitals": frozenset({"trend", "day", "limits"})}
+SLOW = {"vitals": frozenset({"trend", "day", "limits", "target", "made_of"})}
 
 
 class Source(Protocol):
@@ -72,7 +72,7 @@ class Screens:
     facts: Facts
     setup: Mapping[str, object]
     allowed_origins: list[str] = field(default_factory=list)
-    #: Changes with every version of our code: pages load anew when it does.
+    #: The version of our files: pages load anew when it changes.
     build: str = ""
     #: What tells one vital sign in full.
     vitals: VitalSource | None = None
@@ -221,6 +221,7 @@ class Screens:
             "provenance": sorted({device.provenance for device in self.registry.devices.values()} - {"real"}),
             "database": "here",
             "broken": sorted(self._broken),
+            "shelved": sum(alert.get("state") == "shelved" for alert in self._alerts()),
             "build": self.build,
             "mode": self.mode,
         }
@@ -260,11 +261,13 @@ class Screens:
         single = [self.registry.by_number[number] for number in sorted(numbers)]
         return named + [dict(device.name) for device in single if device.gateway not in dead]
 
+    def _alerts(self) -> Collection[Item]:
+        return self.nouns["alerts"].items.values() if "alerts" in self.nouns else ()
+
     def _colour(self, silent: NDArray[np.int32] | None = None) -> None:
         """Give every point the level of its device's worst standing alert."""
         levels: dict[int, int] = {}
-        alerts = self.nouns.get("alerts")
-        for alert in alerts.items.values() if alerts else ():
+        for alert in self._alerts():
             device = self.registry.devices.get(str(alert.get("device")))
             level = alert.get("level")
             if device is not None and isinstance(level, int) and alert.get("standing", True):

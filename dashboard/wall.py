@@ -48,6 +48,16 @@ class Care(Declared):
     reload_at: Hour
 
 
+class Profile(Declared):
+    """A wall as it hangs: its visible width, how far its farthest reader sits, bezels that no text may cross."""
+
+    width_mm: Annotated[float, Field(gt=0)]
+    farthest_reader_m: Annotated[float, Field(gt=0)]
+    #: Middles of the vertical bezels, from the left edge of the picture.
+    seams_mm: list[Annotated[float, Field(gt=0)]] = []
+    sound: bool = False
+
+
 class WallDecl(Declared):
     """`wall.yaml`."""
 
@@ -55,14 +65,9 @@ class WallDecl(Declared):
     rotate: Span
     tour: list[Step]
     care: Care
-
-
-class Profile(Declared):
-    """A wall as it hangs: its visible width, how far its farthest reader sits, bezels that no text may cross."""
-
-    width_mm: Annotated[float, Field(gt=0)]
-    farthest_reader_m: Annotated[float, Field(gt=0)]
-    sound: bool = False
+    profiles: dict[Key, Profile] = {}
+    #: The number under which the map may be shown (审图号); empty while there is none.
+    approval: str = ""
 
 
 def load(path: Path | None = None) -> WallDecl:
@@ -113,16 +118,16 @@ def setup(
     city: dict[str, str],
     timezone: str,
     base_map: Mapping[str, object] | None,
-    profiles: Mapping[str, Profile] | None = None,
 ) -> dict[str, object]:
     """What the browser must know before it draws (`GET /api/v1/wall`)."""
     return {
         "city": city,
         "timezone": timezone,
         "map": base_map,
-        "profiles": {name: profile.model_dump() for name, profile in (profiles or {}).items()},
+        "profiles": {name: profile.model_dump() for name, profile in decl.profiles.items()},
         "scenes": [scene.model_dump() for scene in decl.scenes],
         "rotate_s": decl.rotate,
+        "approval": decl.approval,
         "tour": [{"key": step.key, "scene": step.scene, "lasts_s": step.lasts} for step in decl.tour],
         "care": {
             "shift_every_s": decl.care.shift_every,

@@ -588,3 +588,38 @@ SELECT id, number, state, code, created_at, closed_at FROM cases WHERE id = ANY(
 -- The highest response level of the plans that run, the oldest first.
 SELECT plan, response, started_at, provenance FROM plan_runs WHERE state = 'running' AND response <> ''
 ORDER BY array_position(ARRAY['I', 'II', 'III', 'IV'], response), started_at LIMIT 1
+
+-- name: arrivals_since
+-- Orders whose crew arrived, and how long that took from the moment the order went out.
+SELECT o.provenance, o.priority, o.level, c.domain, (o.times ->> 'arrived')::bigint AS at_us,
+       ((o.times ->> 'arrived')::bigint - (o.times ->> 'sent')::bigint) / 1000000.0::float8 AS took_s
+FROM orders o JOIN cases c ON c.id = o.case_id
+WHERE o.created_at >= %(since)s AND o.times ? 'arrived' AND o.times ? 'sent'
+
+-- name: checked_since
+-- Cases that were checked, and whether one check failed.
+SELECT c.provenance, c.domain, c.reworks > 0 AS reworked, max(l.at) AS at
+FROM case_log l JOIN cases c ON c.id = l.case_id
+WHERE l.action = 'check' AND l.detail ? 'result' AND l.at >= %(since)s GROUP BY c.id
+
+-- name: dispatched_since
+-- Cases that went to a department, and whether one came back as wrongly sent.
+SELECT provenance, domain, returns > 0 AS returned, (times ->> 'dispatched')::bigint AS at_us
+FROM cases WHERE created_at >= %(since)s AND times ? 'dispatched' AND state <> 'void'
+
+-- name: verified_since
+-- What collectors found of cases that belong to an incident, in order.
+SELECT c.incident, l.at, l.detail ->> 'result' = 'exists' AS real
+FROM case_log l JOIN cases c ON c.id = l.case_id
+WHERE l.action = 'verify' AND l.detail ->> 'result' IN ('exists', 'missing') AND l.at >= %(since)s AND c.incident <> ''
+ORDER BY l.at
+
+-- name: hotline_since
+-- Cases that citizens called in.
+SELECT code AS kind, created_at AS at, lon, lat, provenance FROM cases
+WHERE source = 'hotline' AND created_at >= %(since)s AND state <> 'void' ORDER BY created_at
+
+-- name: undelivered
+-- Messages that did not leave: given up, or waiting for longer than a minute.
+SELECT count(*)::integer AS n FROM outbox
+WHERE provenance = ANY(%(provenances)s) AND (state = 'parked' OR (state = 'queued' AND created_at < %(before)s))

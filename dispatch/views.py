@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -322,6 +322,29 @@ async def kpis(
         "arrivals": len(arrivals),
         "arrive_p90_s": float(np.percentile(arrivals, 90)) if arrivals else None,
     }
+
+
+#: An order, directive or report that has not left after this long is undelivered.
+UNDELIVERED_US = MINUTE_US
+Lately = Literal["arrivals_since", "checked_since", "dispatched_since", "verified_since", "hotline_since"]
+
+
+async def lately(connection: DictConnection, what: Lately, since: datetime) -> list[Shown]:
+    """Records since a moment: arrivals, checks, dispatches, findings of collectors, calls of citizens."""
+    return await store.rows(connection, what, since=since)
+
+
+async def undelivered(connection: DictConnection, now_us: int, provenances: Sequence[str]) -> int:
+    """How many messages did not leave in time."""
+    found = await store.one(
+        connection, "undelivered", before=to_datetime(now_us - UNDELIVERED_US), provenances=list(provenances)
+    )
+    return int(found["n"])
+
+
+async def seats(connection: DictConnection, now_us: int) -> int:
+    """How many operators the roster has on duty; at least the one who looks."""
+    return max(1, len(await store.rows(connection, "on_duty", now=to_datetime(now_us), role="duty_operator")))
 
 
 def _some(ids: Collection[str] | None) -> list[str] | None:

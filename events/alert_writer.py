@@ -12,8 +12,8 @@ from core.clock import SECOND_US, to_datetime, to_us
 from core.errors import WrongState
 from events import alarm, store
 from events.alarm import Line
-from events.correlate import Group
 from events.engine import Engine, Row, fact_of, new_alert, place_of_row, placed
+from events.facts import Group
 from events.moves import Does, Move
 from events.news import News
 from events.permits import Permits

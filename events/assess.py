@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import cel
 
 from core.clock import SECOND_US
-from events.correlate import Correlator, Fact, Group
+from events.correlate import Correlator
+from events.facts import Fact, Group
 from events.place import Heard, World, downwind
 from events.rules import RuleSet
 from events.sentence import Ref, sentence

@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.clock import HOUR_US, MINUTE_US
+from core.clock import HOUR_US
 from events.place import DOWNWIND_RAD, METRES_A_DEGREE, SOURCE_M, Place, World, related
 from events.types import Near, Sameness
 
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
 USUAL_RATE = 1 / 48
 USUAL_HOURS = 0.25
 #: Facts count so long.
-MEMORY_US = 6 * HOUR_US
+MEMORY_HOURS = 6.0
+MEMORY_US = round(MEMORY_HOURS * HOUR_US)
 #: What came in these last spans counts alone when it is too much for the rate over the longer one to be true.
-LATELY_US = (HOUR_US, 15 * MINUTE_US)
+LATELY_HOURS = (1.0, 0.25)
+SPANS_US = (MEMORY_US, *(round(hours * HOUR_US) for hours in LATELY_HOURS))
 TOO_MUCH = 0.2
+#: What is believed of a point before anything is known, in facts.
+USUAL = USUAL_RATE * USUAL_HOURS
 #: The rate of a kind of fact that never came.
-RATE_OF_NOTHING = USUAL_RATE * USUAL_HOURS / (MEMORY_US / HOUR_US + USUAL_HOURS)
-#: Tails of counts up to so many are summed here.
-FEW = 12
+RATE_OF_NOTHING = USUAL / (MEMORY_HOURS + USUAL_HOURS)
+Floats = NDArray[np.float64]
 NOTHING_OWN: Mapping[str, int] = MappingProxyType({})
 #: How many of those around lie along the pipes is measured at so many places, on so many neighbours of each.
 PLACES, NEIGHBOURS = 12, 20
@@ -52,9 +56,18 @@ class Speakers:
     def __init__(self, places: Iterable[Place]) -> None:
         self.places = tuple(places)
         self._names: dict[Sameness, Counter[str]] = {}
+        self._near: dict[Near, Nearby] = {}
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def near(self, near: Near, world: World, askers: Iterable[Speakers] = ()) -> Nearby:
+        """How many of them are near a place; known for as long as we are: a correlator that begins anew counts none."""
+        known = self._near.get(near)
+        if known is None:
+            known = self._near[near] = Nearby(self, near, world)
+        known.expect(askers)
+        return known
 
     def named(self, near: Near, place: Place) -> int:
         """How many of them share a name with a place that makes them near."""
@@ -63,9 +76,10 @@ class Speakers:
             found = max(found, self._by_name(same).get(place.named(same), 0))
         return found
 
-    def around(self, place: Place, reach_m: float) -> int:
-        """How many of them lie within reach of a place."""
-        return int(self._tree.query_ball_point(self._metres(place), reach_m, return_length=True))
+    def within(self, places: Sequence[Place], reach_m: float) -> Floats:
+        """How many of them lie within reach of each of some places."""
+        at = np.array([self._metres(place) for place in places]).reshape(-1, 2)
+        return np.asarray(self._tree.query_ball_point(at, reach_m, return_length=True), np.float64)
 
     def _by_name(self, same: Sameness) -> Counter[str]:
         known = self._names.get(same)
@@ -99,39 +113,48 @@ class Speakers:
         return joined / max(asked, 1)
 
 
-class Crowd:
-    """Those who can say one kind of evidence of a type, and so count together: the same speakers, several facts."""
+class Nearby:
+    """How many of those who can say something are near, as one kind of evidence of a type declares it."""
 
-    def __init__(self, speakers: Speakers, whats: Sequence[str], near: Near, world: World) -> None:
+    def __init__(self, speakers: Speakers, near: Near, world: World) -> None:
         self.speakers = speakers
-        #: How many could say it at all; one where nobody knows.
-        self.points = float(len(speakers) or 1)
-        self.whats = tuple(whats)
         self.near = near
         self._world = world
         self._known: dict[tuple[str, int], float] = {}
+        #: Those who will ask, and whether they have been counted: all with the first, for a fifth of one by one.
+        self._askers: dict[Speakers, bool] = {}
 
-    def named(self, place: Place) -> int:
-        """No fewer are around a place than share its name: known at once."""
-        return self.speakers.named(self.near, place)
+    def expect(self, askers: Iterable[Speakers]) -> None:
+        """These will ask how many are near them."""
+        for asker in askers:
+            self._askers.setdefault(asker, False)
 
     def around(self, place: Place, spread_m: float = 0.0) -> float:
         """How many are, about, near a place, or near others as far as `spread_m` (taken to steps)."""
-        steps = math.ceil(spread_m / STEP_M)
-        key = (place.device or f"{place.lon},{place.lat}", steps)
-        known = self._known.get(key)
+        steps = math.ceil(spread_m / STEP_M) if spread_m else 0
+        known = self._known.get((place.device, steps))
         if known is None:
-            known = self._known[key] = self._count(place, steps * STEP_M)
+            others = () if steps else [each for each, done in self._askers.items() if not done]
+            places = [place, *(each for asker in others for each in asker.places)]
+            counts = self._count(places, steps * STEP_M)
+            known = counts[0]
+            self._known |= {
+                (each.device, steps): n for each, n in zip(places, counts, strict=True) if each.device
+            }
+            self._askers |= dict.fromkeys(others, True)
         return known
 
-    def _count(self, place: Place, spread_m: float) -> float:
-        named, reach_m = float(self.named(place)), self.near.reach_m
+    def _count(self, places: Sequence[Place], spread_m: float) -> list[float]:
+        named = [float(self.speakers.named(self.near, place)) for place in places]
+        reach_m = self.near.reach_m
         if not reach_m or not self.speakers:
             return named
         if self.near.within_m == reach_m:
-            return max(named, float(self.speakers.around(place, reach_m + spread_m)))
-        # pipes and wind are lines: what lies along them grows with the length
-        return max(named, self.speakers.around(place, reach_m) * self._share * (1 + spread_m / reach_m))
+            counts = self.speakers.within(places, reach_m + spread_m)
+        else:  # pipes and wind are lines: what lies along them grows with the length
+            counts = self.speakers.within(places, reach_m) * self._share * (1 + spread_m / reach_m)
+        known: list[float] = np.maximum(counts, named).tolist()
+        return known
 
     @functools.cached_property
     def _share(self) -> float:
@@ -141,23 +164,67 @@ class Crowd:
         return self.speakers.related(self.near, self._world)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """Those who can say one kind of evidence of a type, and so count together: the same speakers, several facts."""
+
+    whats: tuple[str, ...]
+    #: How many could say it at all; one where nobody knows.
+    points: float
+    nearby: Nearby
+
+
 @dataclass(slots=True)
 class _Came:
     """When facts of one kind came, ascending; each counts once."""
 
     times: list[int] = field(default_factory=list)
     ids: set[tuple[int, str]] = field(default_factory=set)
+    #: How many had come over the spans at the instant that was asked last, and the rates that were told of it.
+    _at_us: int = -1
+    _seen: tuple[int, ...] = ()
+    _rates: dict[int, float] = field(default_factory=dict)
+
+    def note(self, id_: str, time_us: int) -> None:
+        if (time_us, id_) not in self.ids:
+            self.ids.add((time_us, id_))
+            bisect.insort(self.times, time_us)
+            self._at_us = -1
+
+    def forget(self, id_: str, time_us: int) -> None:
+        if (time_us, id_) in self.ids:
+            self.ids.remove((time_us, id_))
+            del self.times[bisect.bisect_left(self.times, time_us)]
+            self._at_us = -1
+
+    def forget_before(self, oldest_us: int) -> None:
+        if self.times and self.times[0] < oldest_us:
+            del self.times[: bisect.bisect_left(self.times, oldest_us)]
+            self.ids = {each for each in self.ids if each[0] >= oldest_us}
+            self._at_us = -1
 
     def rate(self, points: float, now_us: int, without: int) -> float:
         """How many an hour and point came until an instant, but for some: over hours, or lately when that is true."""
+        if now_us != self._at_us:
+            self._at_us, self._seen, self._rates = now_us, self._count(now_us), {}
+        known = self._rates.get(without)
+        if known is None:
+            known = self._rates[without] = self._rate(points, without)
+        return known
+
+    def _rate(self, points: float, without: int) -> float:
+        long, *lately = self._seen
+        rate = (max(long - without, 0) / points + USUAL) / (MEMORY_HOURS + USUAL_HOURS)
+        for seen, hours in zip(lately, LATELY_HOURS, strict=True):
+            n = seen - without
+            if n > 1 and _too_much(n, rate * points * hours):
+                rate = (n / points + USUAL) / (hours + USUAL_HOURS)
+        return rate
+
+    def _count(self, now_us: int) -> tuple[int, ...]:
         times = self.times
         end = bisect.bisect_right(times, now_us)
-        rate = _rate(end - bisect.bisect_left(times, now_us - MEMORY_US) - without, points, MEMORY_US)
-        for span_us in LATELY_US:
-            n = end - bisect.bisect_left(times, now_us - span_us) - without
-            if n > 1 and _too_much(n, rate * points * span_us / HOUR_US):
-                rate = _rate(n, points, span_us)
-        return rate
+        return tuple([end - bisect.bisect_left(times, now_us - span_us) for span_us in SPANS_US])
 
 
 @dataclass(slots=True)
@@ -169,35 +236,26 @@ class Background:
 
     speakers: Mapping[str, Speakers]
     _came: dict[str, _Came] = field(default_factory=lambda: defaultdict(_Came))
+    #: Rates that were asked of the past, by crowd: the instant, and how many.
+    _settled: dict[Crowd, tuple[int, float]] = field(default_factory=dict)
+    _settled_us: int = 0
 
     def note(self, what: str, id_: str, time_us: int) -> None:
         """A fact has come; one that is known already is not counted again."""
-        came = self._came[what]
-        if (time_us, id_) not in came.ids:
-            came.ids.add((time_us, id_))
-            bisect.insort(came.times, time_us)
+        self._came[what].note(id_, time_us)
+        if time_us <= self._settled_us:
+            self._settled.clear()
 
     def forget(self, what: str, id_: str, time_us: int) -> None:
         """A fact was taken back."""
-        came = self._came[what]
-        if (time_us, id_) in came.ids:
-            came.ids.remove((time_us, id_))
-            del came.times[bisect.bisect_left(came.times, time_us)]
+        self._came[what].forget(id_, time_us)
+        if time_us <= self._settled_us:
+            self._settled.clear()
 
     def forget_before(self, time_us: int) -> None:
         """Nobody will ask about instants before this."""
-        oldest_us = time_us - MEMORY_US
         for came in self._came.values():
-            if came.times and came.times[0] < oldest_us:
-                del came.times[: bisect.bisect_left(came.times, oldest_us)]
-                came.ids = {each for each in came.ids if each[0] >= oldest_us}
-
-    def rate(self, what: str, now_us: int, without: int = 0) -> float:
-        """Facts per point and hour up to an instant, some of them left out."""
-        came = self._came.get(what)
-        if came is None or not came.times:
-            return RATE_OF_NOTHING
-        return came.rate(self.everywhere(what), now_us, without)
+            came.forget_before(time_us - MEMORY_US)
 
     def rates(self, crowd: Crowd, now_us: int, own: Mapping[str, int] = NOTHING_OWN) -> float:
         """Facts of a crowd per point and hour up to an instant, some of their own left out."""
@@ -210,16 +268,25 @@ class Background:
                 found += came.rate(crowd.points, now_us, own.get(what, 0))
         return found
 
-    def crowds(self, whats: Iterable[str], near: Near, world: World) -> list[Crowd]:
-        """Those known who can say some facts, by who they are."""
-        by_speakers: dict[int, list[str]] = defaultdict(list)
-        for what in whats:
-            by_speakers[id(self.speakers[what])].append(what)
-        return [Crowd(self.speakers[told[0]], told, near, world) for told in by_speakers.values()]
+    def settled(self, crowd: Crowd, then_us: int) -> float:
+        """The rate up to an instant of the past, about which many ask."""
+        at_us, rate = self._settled.get(crowd, (-1, 0.0))
+        if at_us != then_us:
+            rate = self.rates(crowd, then_us)
+            self._settled[crowd] = then_us, rate
+            self._settled_us = max(self._settled_us, then_us)
+        return rate
 
-    def everywhere(self, what: str) -> float:
-        """How many could say this at all; one where nobody knows."""
-        return float(len(self.speakers.get(what, ())) or 1)
+    def crowds(self, whats: Iterable[str], near: Near, world: World, askers: Iterable[str]) -> list[Crowd]:
+        """Those known who can say some facts, by who they are; who can say what `askers` are will ask how many."""
+        by_speakers: dict[Speakers, list[str]] = defaultdict(list)
+        for what in whats:
+            by_speakers[self.speakers[what]].append(what)
+        asking = {self.speakers[what] for what in askers}
+        return [
+            Crowd(tuple(told), float(len(who) or 1), who.near(near, world, asking))
+            for who, told in by_speakers.items()
+        ]
 
 
 def in_the_wind(reach_m: float) -> float:
@@ -228,12 +295,10 @@ def in_the_wind(reach_m: float) -> float:
     return min(1.0, 2 * one_way / (math.pi * reach_m**2))
 
 
-def _rate(n: int, points: float, span_us: int) -> float:
-    return (max(n, 0) / points + USUAL_RATE * USUAL_HOURS) / (span_us / HOUR_US + USUAL_HOURS)
-
-
 def _too_much(n: int, expected: float) -> bool:
     """Whether chance reaches such a count less often than `TOO_MUCH`; mostly plain from its deviation."""
+    if n <= expected:
+        return False
     sigma = math.sqrt(expected)
     if n <= expected + 0.5 * sigma:
         return False
@@ -254,20 +319,9 @@ def at_least(n: int, expected: float) -> float:
     """P(N ≥ n) of a Poisson count: the regularised lower gamma function."""
     if n <= 0:
         return 1.0
-    if expected <= 0:
-        return 0.0
-    if n > FEW or expected > n:
-        return float(_gammainc()(n, expected))
-    # the series of the tail, each term so many times the one before; all positive, so nothing cancels
-    term = math.exp(-expected)
-    for k in range(1, n + 1):
-        term *= expected / k
-    tail, k = 0.0, n
-    while term > tail * 1e-12:
-        tail += term
-        k += 1
-        term *= expected / k
-    return tail
+    if n == 1:
+        return -math.expm1(-expected)
+    return float(_gammainc()(n, expected))
 
 
 @functools.cache

@@ -22,11 +22,14 @@ from events import upwind
 from events.assess import Assessor
 from events.background import Background, Speakers
 from events.citytime import CityTime
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
 from events.detectors import Detector
-from events.detectors.build import build, clocks
+from events.detectors.bonds import Downstream, no_pipes
+from events.detectors.build import build, fates
 from events.detectors.memory import Memory
 from events.detectors.trail import Trail
+from events.facts import Fact
+from events.family import Family
 from events.guards import Switches, asks_usual, nothing_switched, place_of
 from events.moves import Move, moves, plain
 from events.place import NOWHERE, Place, World
@@ -87,12 +90,9 @@ class Engine:
         self.city = city
         self.rules = model.rules.rules
         self.usual = Usual.nothing(registry.size, city)
-        self.timeline = Timeline(
-            self._detectors(switches),
-            self._detectors(switches),
-            registry,
-            clocks(model.rules, registry),
-        )
+        downstream = world.flow.downstream_m if world.flow is not None else no_pipes
+        live, settled = (self._detectors(switches, downstream) for _ in range(2))
+        self.timeline = Timeline(live, settled, registry, fates(model.rules, registry, live))
         self.speakers = speakers(model.rules, registry)
         if world.wind is None:
             world = replace(world, wind=self._vanes())
@@ -100,10 +100,11 @@ class Engine:
             world = replace(world, trace=self._traces())
         self.correlator = Correlator(model.types.values(), world, Background(self.speakers))
         self.assessor = Assessor(model.rules, registry)
+        self.family = Family(model.types, world)
 
-    def _detectors(self, switches: Switches) -> list[Detector]:
+    def _detectors(self, switches: Switches, downstream: Downstream) -> list[Detector]:
         """Those of the rules, and what is remembered for tracing where the air brought something from."""
-        found = build(self.model.rules, self.registry, self.city, self.usual, switches)
+        found = build(self.model.rules, self.registry, self.city, self.usual, switches, downstream)
         remembered = upwind.trail(upwind.channels(self.model.types.values(), self.model.rules), self.registry)
         return [*found, remembered] if len(remembered.watches) else found
 
@@ -267,6 +268,21 @@ def report_fact(row: Row) -> Fact:
         onset_us=to_us(row["at"]),
         end_us=to_us(row["ends_at"] or row["at"]),
         speaker=row["id"],
+        provenance=row["provenance"],
+    )
+
+
+def incident_fact(row: Row) -> Fact:
+    """An incident's row as evidence for others."""
+    closed = row.get("closed_at")
+    return Fact(
+        id=row["id"],
+        what=f"incident.{row['type']}",
+        place=place_of_row(row, ""),
+        onset_us=to_us(row["started_at"]),
+        end_us=to_us(closed) if closed else None,
+        speaker=row["id"],
+        level=row["level"],
         provenance=row["provenance"],
     )
 

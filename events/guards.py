@@ -16,7 +16,7 @@ import cel
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import HOUR_US
+from core.clock import HOUR_US, MINUTE_US
 from events.citytime import CityTime
 from events.detectors.memory import Memory
 from events.place import Place
@@ -177,6 +177,8 @@ def numbers(params: Mapping[str, object]) -> dict[str, float]:
 
 #: How long a value of somebody else may be compared with.
 COMPARED_WITHIN_US = 2 * HOUR_US
+#: How long the air is taken to be as a background station said.
+FRESH_US = 15 * MINUTE_US
 NEIGHBOURS, NEIGHBOURS_WITHIN_M = 3, 5_000.0
 
 
@@ -189,13 +191,22 @@ class Others:
     _of: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
     def median(self, against: str, point: int, time_us: int) -> float:
-        """Median of what the others said last; nan where nobody has spoken lately."""
-        values = []
-        for other in self._points(against, point):
-            found = self.memory.asof(other, time_us)
-            if found is not None and time_us - found[0] <= COMPARED_WITHIN_US:
-                values.append(found[1])
-        return float(np.median(values)) if values else float("nan")
+        """Median of what the others said last; nan where nobody has spoken lately.
+
+        Where background stations spoke a while ago, what even the cleanest neighbour says now is background too.
+        """
+        said = self._said(against, point, time_us)
+        found = float(np.median([value for _, value in said])) if said else float("nan")
+        if against == "background" and said and time_us - max(at_us for at_us, _ in said) > FRESH_US:
+            around = [value for _, value in self._said("neighbours", point, time_us)]
+            if len(around) == NEIGHBOURS:
+                return max(found, min(around))
+        return found
+
+    def _said(self, against: str, point: int, time_us: int) -> list[tuple[int, float]]:
+        """(when, value) of the others' last words that may be compared with."""
+        told = [self.memory.asof(other, time_us) for other in self._points(against, point)]
+        return [each for each in told if each is not None and time_us - each[0] <= COMPARED_WITHIN_US]
 
     def _points(self, against: str, point: int) -> list[int]:
         known = self._of.get((against, point))

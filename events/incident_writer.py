@@ -13,8 +13,9 @@ from events import alarm, incident, store
 from events.alarm import Line
 from events.alert_writer import ENGINE
 from events.assess import Assessment
-from events.correlate import Group
-from events.engine import Engine, Row, incident_id
+from events.engine import Engine, Row, incident_fact, incident_id, place_of_row
+from events.facts import Group
+from events.family import Relative
 from events.news import News
 
 
@@ -29,9 +30,18 @@ class IncidentWriter:
         self.connection = connection
         self.engine = engine
         self.versions: dict[str, int] = {}
+        #: Groups for which an incident that has just begun or gone is evidence.
+        self._told: set[Group] = set()
 
     async def apply(self, touched: set[Group], now_us: int, news: News) -> None:
-        """Bring the incidents of touched groups up to date: open, grow, merge, clear, withdraw."""
+        """Bring the incidents of touched groups up to date, then those for which these are evidence."""
+        while touched:
+            self._told = set()
+            await self._bring(touched, now_us, news)
+            touched = self._told
+
+    async def _bring(self, touched: set[Group], now_us: int, news: News) -> None:
+        """Open, grow, merge, clear, withdraw."""
         wanted = sorted({group.incident for group in touched if group.incident})
         locked = {row["id"]: row for row in await store.rows(self.connection, "lock_incidents", ids=wanted)}
         for id_ in wanted:
@@ -65,8 +75,9 @@ class IncidentWriter:
             "clear_since": None if seen.standing else to_datetime(now_us),
             "case_code": type_.case_code, "plan": type_.plan, "lead": type_.lead, "assisting": type_.assisting,
             "apart": [], "rule_version": self.engine.model.rules.version, "consequences": {},
-            "number": await store.next_number(self.connection, self.engine.city.day(now_us)),
+            "number": await store.next_number(self.connection, self.engine.city.day(now_us)), "parent": None,
         }  # fmt: skip
+        row["parent"] = await self._parent(row)
         if not await store.insert_incident(self.connection, row, now_us):
             return  # it was opened by these facts before, and is over
         group.incident = row["id"]
@@ -76,6 +87,35 @@ class IncidentWriter:
         await store.log_incident(self.connection, row["id"], line)
         await self._evidence(group, {}, now_us)
         news.incident(row, "open")
+        await self._adopt(row, now_us, news)
+        if correlator.hears(f"incident.{group.type}"):
+            self._told |= correlator.add(incident_fact(row))
+
+    async def _parent(self, row: Row) -> str | None:
+        """The open incident that a new one belongs under."""
+        family = self.engine.family
+        parents = await store.rows(self.connection, "live_incidents_of", types=family.parents_of(row["type"]))
+        return family.parent_of(_relative(row), [_relative(each) for each in parents]) or None
+
+    async def _adopt(self, row: Row, now_us: int, news: News) -> None:
+        """What is open and belongs under a new incident."""
+        family, types = self.engine.family, self.engine.model.types[row["type"]].decl.children
+        open_ = await store.rows(self.connection, "live_incidents_of", types=types)
+        ids = [
+            each["id"]
+            for each in open_
+            if each["parent"] is None and family.belongs(_relative(each), _relative(row))
+        ]
+        for child in await store.rows(self.connection, "lock_incidents", ids=ids):
+            if child["version"] != self.versions.get(child["id"]):
+                raise Stale(child["id"])
+            life, line = incident.act(
+                store.life_of(child), incident.Action.REVISE, ENGINE, now_us, parent=row["id"]
+            )
+            changed = store.lived(child, life, now_us) | {"parent": row["id"]}
+            self.versions[child["id"]] = await store.update_incident(self.connection, changed, now_us)
+            await store.log_incident(self.connection, child["id"], line)
+            news.incident(changed, "adopt")
 
     async def _update(self, group: Group, row: Row, now_us: int, news: News) -> None:
         """The evidence of an incident has changed."""
@@ -84,7 +124,8 @@ class IncidentWriter:
             for each in await store.rows(self.connection, "evidence_of", id=group.incident)
         }
         seen = self.engine.assessor.assess(self.engine.correlator, group)
-        joined, left = group.members.keys() - known.keys(), known.keys() - group.members.keys()
+        members = group.members.keys()
+        joined, left = members - known.keys(), known.keys() - members
         was_clear = row["clear_since"] is not None
         action = _what_changed(
             grown=bool(joined), shrunk=bool(left), was_clear=was_clear, clear=not seen.standing
@@ -123,6 +164,7 @@ class IncidentWriter:
             incident=kept.incident, facts=facts, instead=[group.incident], now=to_datetime(now_us),
         )  # fmt: skip
         self.versions.pop(group.incident, None)
+        self._told |= self.engine.correlator.remove(group.incident)
         group.incident = ""
         news.incident(changed, "merge")
 
@@ -137,20 +179,21 @@ class IncidentWriter:
         known = await store.rows(self.connection, "evidence_of", id=group.incident)
         await self._leave(group.incident, [each["fact"] for each in known], now_us)
         news.incident(changed, "withdraw")
+        self._told |= self.engine.correlator.remove(group.incident)
         group.incident = ""
 
     async def _evidence(
         self, group: Group, known: dict[str, str], now_us: int, *, acknowledged: bool = False
     ) -> None:
         """Record who joined and who left; alerts that join what a person has seen are seen."""
-        facts = self.engine.correlator.facts
-        joined = sorted(group.members.keys() - known.keys())
+        facts, members = self.engine.correlator.facts, group.members
+        joined = sorted(members.keys() - known.keys())
         if joined:
             values = [
                 {
                     "incident": group.incident,
                     "fact": id_,
-                    "evidence": group.members[id_],
+                    "evidence": members[id_],
                     "what": facts[id_].what,
                 }
                 for id_ in joined
@@ -162,7 +205,7 @@ class IncidentWriter:
             )
         if acknowledged and joined:
             await acknowledge(self.connection, joined, ENGINE, now_us)
-        left = sorted(known.keys() - group.members.keys())
+        left = sorted(known.keys() - members.keys())
         if left:
             await self._leave(group.incident, left, now_us)
 
@@ -193,13 +236,16 @@ class IncidentWriter:
             news.incident(changed, "resolve")
         return due
 
-    def forget(self, incidents: Sequence[str]) -> None:
-        """These are over, and that is committed."""
+    def forget(self, incidents: Sequence[str], now_us: int) -> set[Group]:
+        """These are over, and that is committed; the groups for which they are evidence."""
+        touched: set[Group] = set()
         for id_ in incidents:
             group = self.engine.correlator.group(id_)
             if group is not None:
                 self.engine.correlator.close(group)
             self.versions.pop(id_, None)
+            touched |= self.engine.correlator.end(id_, now_us)
+        return touched
 
 
 async def acknowledge(
@@ -218,6 +264,10 @@ async def acknowledge(
     await store.update_alerts(connection, changed, now_us)
     await store.log_alerts(connection, lines)
     return changed
+
+
+def _relative(row: Row) -> Relative:
+    return Relative(row["id"], row["type"], place_of_row(row, ""))
 
 
 def _assessed(seen: Assessment) -> Row:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.clock import SECOND_US
-from events.correlate import Correlator, Fact, Group
+from events.correlate import Correlator
 from events.engine import Engine, Row, fact_of, incident_id
+from events.facts import Fact, Group
+from events.family import Relative
 from events.moves import Does, Move
+from events.place import Place
 from iot.readings import Logged
 
 
@@ -34,6 +37,7 @@ class SaidIncident:
     facts: set[str]
     resolved_us: int = 0
     merged_into: str = ""
+    parent: str = ""
     standing: bool = True
     clear_us: int = 0
 
@@ -72,12 +76,15 @@ class Offline:
 
     def settle(self, now_us: int) -> None:
         """Resolve incidents that have been clear for long enough."""
+        touched: set[Group] = set()
         for said in self.incidents.values():
             if said.live and not said.standing and now_us - said.clear_us >= self._linger_us:
                 said.resolved_us = now_us
                 group = self.engine.correlator.group(said.id)
                 if group is not None:
                     self.engine.correlator.close(group)
+                touched |= self.engine.correlator.end(said.id, now_us)
+        self._incidents(touched, now_us)
 
     # -- alerts ----------------------------------------------------------------------------------------------
 
@@ -123,32 +130,50 @@ class Offline:
     # -- incidents -------------------------------------------------------------------------------------------
 
     def _incidents(self, touched: set[Group], now_us: int) -> None:
-        for group in sorted(touched, key=_order):
-            if group.incident and group.into is not None:
-                self._merge(group, now_us)
-            elif group.incident and not group.anchors:
-                self.incidents[group.incident].resolved_us = now_us
-                group.incident = ""
-            elif group.incident:
-                self._update(group, now_us)
-            elif group.anchors:
-                self._open(group, now_us)
+        """Bring the incidents of touched groups up to date, then those for which these are evidence."""
+        while touched:
+            told: set[Group] = set()
+            for group in sorted(touched, key=_order):
+                if group.incident and group.into is not None:
+                    told |= self._merge(group, now_us)
+                elif group.incident and not group.anchors:
+                    self.incidents[group.incident].resolved_us = now_us
+                    told |= self.engine.correlator.remove(group.incident)
+                    group.incident = ""
+                elif group.incident:
+                    self._update(group, now_us)
+                elif group.anchors:
+                    told |= self._open(group, now_us)
+            touched = told
 
-    def _open(self, group: Group, now_us: int) -> None:
+    def _open(self, group: Group, now_us: int) -> set[Group]:
+        """A group becomes an incident when its evidence weighs enough; groups for which that is evidence."""
         correlator = self.engine.correlator
         type_ = correlator.types[group.type]
         if not correlator.opens(group):
-            return
+            return set()
         first = min((correlator.facts[each] for each in group.anchors), key=lambda f: (f.onset_us, f.id))
         id_ = incident_id(group.type, first.id)
         if id_ in self.incidents:
-            return
+            return set()
         group.incident = id_
         self.incidents[id_] = SaidIncident(
             id_, group.type, now_us, 0, 0.0, 0.0, "", "", 4, type_.klass, [], set()
         )
         self._asked.append((now_us, id_))
         self._update(group, now_us)
+        said = self.incidents[id_]
+        self._relate(said)
+        return correlator.add(_as_fact(said)) if correlator.hears(f"incident.{said.type}") else set()
+
+    def _relate(self, said: SaidIncident) -> None:
+        """A new incident belongs under an open one, and what is open and belongs under it does so."""
+        family, me = self.engine.family, _relative(said)
+        open_ = [each for each in self.incidents.values() if each.live]
+        said.parent = family.parent_of(me, map(_relative, open_))
+        for each in open_:
+            if not each.parent and family.belongs(_relative(each), me):
+                each.parent = said.id
 
     def _update(self, group: Group, now_us: int) -> None:
         said = self.incidents[group.incident]
@@ -164,7 +189,7 @@ class Offline:
             said.clear_us = now_us
         said.standing = seen.standing
 
-    def _merge(self, group: Group, now_us: int) -> None:
+    def _merge(self, group: Group, now_us: int) -> set[Group]:
         kept = group
         while kept.into is not None:
             kept = kept.into
@@ -173,11 +198,21 @@ class Offline:
         if kept.incident:
             self.incidents[kept.incident].facts |= gone.facts
             self._update(kept, now_us)
+        return self.engine.correlator.remove(gone.id)
 
     def alarms_asked(self) -> list[int]:
         """When something newly asked a person: incidents, and alerts that belong to none (DESIGN §6.2)."""
         owned = {fact for said in self.incidents.values() for fact in said.facts}
         return sorted(at for at, id_ in self._asked if id_ not in owned)
+
+
+def _as_fact(said: SaidIncident) -> Fact:
+    place = Place(said.lon, said.lat, "", said.asset, said.zone)
+    return Fact(said.id, f"incident.{said.type}", place, said.started_us, speaker=said.id, level=said.level)
+
+
+def _relative(said: SaidIncident) -> Relative:
+    return Relative(said.id, said.type, Place(said.lon, said.lat, "", said.asset, said.zone))
 
 
 def _order(group: Group) -> tuple[bool, str, str]:

@@ -114,8 +114,11 @@ def related(near: Near, there: Place, anchor: Place, world: World = NOWHERE, tim
 
 def joined(near: Near, there: Place, anchor: Place, world: World, time_us: int) -> bool:
     """True when wind or pipes join the two as declared, no further than `near.reach_m` as the crow flies."""
-    metres = there.metres_to(anchor)
-    if near.downwind_m and metres <= near.downwind_m and _in_line(there, anchor, world.wind, time_us):
+    if (
+        near.downwind_m
+        and there.metres_to(anchor) <= near.downwind_m
+        and _in_line(there, anchor, world.wind, time_us)
+    ):
         return True
     flow = world.flow
     if flow is None or not there.asset or not anchor.asset:

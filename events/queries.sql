@@ -134,8 +134,16 @@ SELECT * FROM reports WHERE coalesce(ends_at, at) > %(since)s OR at > %(since)s 
 -- name: live_incidents
 SELECT * FROM incidents WHERE state IN ('open', 'confirmed') ORDER BY opened_at, id
 
+-- name: live_incidents_of
+SELECT * FROM incidents WHERE state IN ('open', 'confirmed') AND type = ANY(%(types)s) ORDER BY opened_at, id
+
+-- name: recent_incidents
+-- Those that are evidence for others: open ones, and those resolved since.
+SELECT * FROM incidents
+WHERE state IN ('open', 'confirmed') OR (state = 'resolved' AND closed_at >= %(since)s)
+
 -- name: live_evidence
-SELECT e.incident, e.fact, e.evidence FROM incident_evidence e JOIN incidents i ON i.id = e.incident
+SELECT e.incident, e.fact, e.evidence, e.what FROM incident_evidence e JOIN incidents i ON i.id = e.incident
 WHERE e.left_at IS NULL AND i.state IN ('open', 'confirmed')
 
 -- name: evidence_of
@@ -152,11 +160,11 @@ ON CONFLICT (day) DO UPDATE SET last = n.last + 1 RETURNING last
 -- name: insert_incident
 INSERT INTO incidents (id, number, type, domain, class, state, level, priority, score, parts, sure, started_at, opened_at,
                        clear_since, lon, lat, zone, area, asset, provenance, backdated, causes, explanation,
-                       consequences, case_code, plan, lead, assisting, apart, rule_version, changed_at)
+                       consequences, case_code, plan, lead, assisting, apart, parent, rule_version, changed_at)
 VALUES (%(id)s, %(number)s, %(type)s, %(domain)s, %(class)s, 'open', %(level)s, %(priority)s, %(score)s, %(parts)s,
         %(sure)s, %(started_at)s, %(now)s, %(clear_since)s, %(lon)s, %(lat)s, %(zone)s, %(area)s, %(asset)s,
         %(provenance)s, %(backdated)s, %(causes)s, %(explanation)s, %(consequences)s, %(case_code)s, %(plan)s,
-        %(lead)s, %(assisting)s, %(apart)s, %(rule_version)s, %(now)s)
+        %(lead)s, %(assisting)s, %(apart)s, %(parent)s, %(rule_version)s, %(now)s)
 ON CONFLICT (id) DO NOTHING
 RETURNING id
 
@@ -354,3 +362,23 @@ WITH gone AS (DELETE FROM alert_versions v USING alerts a WHERE a.id = v.alert A
               AND v.at < %(before)s)
 DELETE FROM incident_versions v USING incidents i
 WHERE i.id = v.incident AND v.version < i.version AND v.at < %(before)s
+
+-- name: verdicts
+-- What people said that alarms of these rules were, each time: to their incident, or in a report from the place.
+SELECT coalesce(a.incident, a.id) AS key, a.incident, a.rule, a.recorded_at AS shown_at, a.provenance, t.at, t.real
+FROM alerts a
+CROSS JOIN LATERAL (
+    SELECT l.at, l.action = 'confirm' AS real FROM incident_log l
+    WHERE l.incident = a.incident AND l.action IN ('confirm', 'dismiss')
+    UNION ALL
+    SELECT r.at, r.kind <> 'report.false_alarm' FROM reports r
+    WHERE a.asset <> '' AND r.asset = a.asset
+      AND r.kind IN ('report.fire_confirmed', 'report.smoke_seen', 'report.false_alarm')
+      AND r.at BETWEEN a.recorded_at - interval '5 minutes' AND a.recorded_at + interval '30 minutes'
+) t
+WHERE a.rule = ANY(%(rules)s) AND a.raised_at >= %(since)s
+ORDER BY t.at
+
+-- name: reports_since
+SELECT kind, at, lon, lat, provenance FROM reports
+WHERE at >= %(since)s AND at <= %(now)s AND kind LIKE 'report.%%' ORDER BY at

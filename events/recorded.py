@@ -9,6 +9,7 @@ import numpy as np
 from core.errors import Invalid
 from events.citytime import CityTime
 from events.detectors import Findings, Floats, Ints, Times
+from events.detectors.bonds import nothing_bound
 from events.detectors.build import RECIPES
 from events.detectors.families import Family, Surroundings, Threshold
 from events.detectors.hold import Bools, Hold, Phase
@@ -49,7 +50,7 @@ class Recorded:
         memory = Memory(compile_points([], registry.size))
         usual = Usual.nothing(registry.size, city)
         guards = Guards(rules, registry, city, memory, usual)
-        around = Surroundings(guards, usual, Others(registry, memory))
+        around = Surroundings(guards, usual, Others(registry, memory), nothing_bound)
         self._families: list[Family] = []
         for recipe in RECIPES:
             watches = compile_watches(rules, registry, recipe.takes, recipe.extra)
@@ -99,7 +100,7 @@ class Heard(Hold):
 def _alone(decl: RuleDecl) -> RuleDecl:
     """A rule as it watches the one column of a recorded series."""
     channels = {part.channel for part in decl.parts}
-    asks = decl.guard or decl.armed_by or any(part.against for part in decl.parts)
+    asks = decl.guard or decl.armed_by or any(part.against or part.group for part in decl.parts)
     if asks or len(channels) > 1 or decl.detector in TIME_DRIVEN:
         raise Invalid("error.rule_needs_more", field="rule", rule=decl.key)
     own = {"channel": CHANNEL, "share": 1e-9}  # windows speak with as many samples as there are

@@ -21,7 +21,7 @@ Class = Literal["life", "field", "device", "info"]
 #: Readings → a number → the decision. Those of the last line are driven by time, not by readings.
 Detector = Literal[
     "threshold", "rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total", "stuck", "drift",
-    "novelty",
+    "novelty", "balance", "apart",
     "silence", "gateway_lost", "area_lost", "all_lost", "overdue", "repeats", "unanswered",
 ]  # fmt: skip
 TIME_DRIVEN = frozenset(
@@ -29,9 +29,11 @@ TIME_DRIVEN = frozenset(
 )
 #: Detectors whose numbers are counts, shares or scores rather than values in the channel's unit.
 UNITLESS = {"count": "count", "stuck": "count", "drift": "sigma", "novelty": "score"}
-WINDOWED = frozenset({"rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total"})
+#: Detectors of several points that belong together; of them only what is usual can be asked beside.
+GROUPED = frozenset({"balance", "apart"})
+WINDOWED = frozenset({"rise", "fall", "count", "sum", "mean", "leq", "highest", "lowest", "total"}) | GROUPED
 #: Detectors whose signal may be compared with what is usual or with what others say.
-COMPARABLE = frozenset({"threshold", "mean", "leq", "highest", "lowest", "total"})
+COMPARABLE = frozenset({"threshold", "mean", "leq", "highest", "lowest", "total"}) | GROUPED
 RATIO = "/"
 #: A life rule waits longer than this only where the reporting period forces it.
 LIFE_DELAY_S = 60.0
@@ -165,6 +167,12 @@ class Part(Declared):
     share: Annotated[float, Field(gt=0, le=1)] = 0.75
     #: What one sample must fulfil to be counted (detector count).
     each: Edge | None = None
+    #: Detectors balance and apart: what joins their points. `reach`: the pipes between one meter and the next above.
+    group: Literal["zone", "asset", "area", "city", "reach"] | None = None
+    #: Devices with this parameter (and not 0) are none of the group.
+    unless: Key | None = None
+    #: How long after a window a group waits for those of its readings that are on their way.
+    wait: Span = 60.0
     #: Compare the signal with the usual of the hour, with background stations or with the nearest neighbours.
     against: Literal["usual", "background", "neighbours"] | None = None
     by: Literal["difference", "ratio"] = "difference"
@@ -267,12 +275,28 @@ def _check_part(part: Part) -> None:
         raise ValueError(f"detector {part.detector} {told}")
     if part.against and part.detector not in COMPARABLE:
         raise ValueError(f"detector {part.detector} is compared with nothing")
+    _check_group(part)
     if part.z and part.against != "usual":
         raise ValueError("z counts sigmas of the usual: needs against: usual")
     if part.each is not None and isinstance(part.each.limit, OfDevice):
         raise ValueError("`each` takes a plain number")
     if (part.each is not None) != (part.detector == "count"):
         raise ValueError("`each` says what a counted sample is: needed by count, by no other detector")
+
+
+def _check_group(part: Part) -> None:
+    if (part.group is not None) != (part.detector in GROUPED):
+        raise ValueError("`group` says what is looked at together: needed by balance and apart, by no other")
+    if part.group is None:
+        return
+    if part.against not in (None, "usual"):
+        raise ValueError(f"detector {part.detector} is compared with the usual or with nothing")
+    if part.by == "ratio" and (part.detector == "apart" or part.against is None):
+        raise ValueError("only the balance against the usual may be a ratio")
+    if part.group == "reach" and part.detector != "balance":
+        raise ValueError("a reach is balanced: what is apart in it is told by a zone")
+    if part.window is not None and part.wait > part.window:
+        raise ValueError("`wait` may not be longer than the window")
 
 
 def _check_dead_band(on: Edge, off: Edge) -> None:

@@ -7,8 +7,8 @@ looked at, and an index by a name or by squares of one size begins with the firs
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from events.place import METRES_A_DEGREE, Place
@@ -21,34 +21,33 @@ Cell = tuple[int, int]
 
 
 class Spot:
-    """A place, metres a degree there, and the squares that it lies in, computed once for all who ask."""
+    """A place in metres, and the squares that it lies in, computed once for all who ask.
 
-    __slots__ = ("_cells", "east_m", "lat", "lon", "place")
+    Metres to the east are counted from a meridian that all of one correlation share; near it squares are square.
+    """
 
-    def __init__(self, place: Place) -> None:
+    __slots__ = ("_cells", "_east_m", "half_east_m", "lon", "north_m", "place")
+
+    def __init__(self, place: Place, meridian: float) -> None:
         self.place = place
-        self.lon, self.lat = place.lon, place.lat
-        self.east_m = METRES_A_DEGREE * math.cos(math.radians(place.lat))
+        self.lon = place.lon
+        self.north_m = place.lat * METRES_A_DEGREE
+        #: Half the metres of a degree to the east: two places' halves make the metres between them.
+        self.half_east_m = METRES_A_DEGREE / 2 * math.cos(math.radians(place.lat))
+        self._east_m = (place.lon - meridian) * 2 * self.half_east_m
         self._cells: dict[float, tuple[Cell, Cell, Cell, Cell]] = {}
 
     def cells(self, side_m: float) -> tuple[Cell, Cell, Cell, Cell]:
         """The square of a side that the place lies in, and the three that complete what is within half a side."""
         known = self._cells.get(side_m)
         if known is None:
-            north = self.lat * METRES_A_DEGREE / side_m
-            row = math.floor(north)
+            north, east = self.north_m / side_m, self._east_m / side_m
+            row, column = math.floor(north), math.floor(east)
             beyond = row + 1 if north - row >= 0.5 else row - 1
-            east, there = self._east(row, side_m), self._east(beyond, side_m)
-            column, first = math.floor(east), math.floor(there - 0.5)
             beside = column + 1 if east - column >= 0.5 else column - 1
-            known = ((row, column), (row, beside), (beyond, first), (beyond, first + 1))
+            known = ((row, column), (row, beside), (beyond, column), (beyond, beside))
             self._cells[side_m] = known
         return known
-
-    def _east(self, row: int, side_m: float) -> float:
-        """Sides to the east of the meridian of Greenwich, all along a row by one latitude: that of its middle."""
-        lat = math.radians((row + 0.5) * side_m / METRES_A_DEGREE)
-        return self.lon * METRES_A_DEGREE * math.cos(lat) / side_m
 
 
 class Placed(Protocol):
@@ -59,151 +58,164 @@ class Placed(Protocol):
 
     @property
     def group(self) -> object:
-        """What it belongs to, if to one."""
-
-
-class _Nobody:
-    """Asks about all."""
-
-    spot = Spot(Place(0.0, 0.0))
-    onset_us = 0
-    group: object = object()
-
-
-NOBODY = _Nobody()
+        """What it belongs to, if to one; None: to many, or to none."""
 
 
 Thing = TypeVar("Thing", bound=Placed)
-
-
-class _Drawer(Generic[Thing]):
-    """Things ascending by time."""
-
-    __slots__ = ("things", "times")
-
-    def __init__(self) -> None:
-        self.times: list[int] = []
-        self.things: list[Thing] = []
-
-    def put(self, thing: Thing) -> None:
-        times, time_us = self.times, thing.onset_us
-        if not times or times[-1] <= time_us:
-            times.append(time_us)
-            self.things.append(thing)
-            return
-        at = bisect_right(times, time_us)
-        times.insert(at, time_us)
-        self.things.insert(at, thing)
-
-    def take_out(self, thing: Thing) -> None:
-        at = self.things.index(thing, bisect_left(self.times, thing.onset_us))
-        del self.times[at], self.things[at]
+Key = TypeVar("Key", str, Cell)
+#: A thing and what nearly every question compares: onset, metres to the north, degrees to the east, half the metres
+#: of one.
+Card = tuple[int, float, float, float, Thing]
+Drawer = list[Card[Thing]]
 
 
 class Shelf(Generic[Thing]):
-    """Things of one kind, and what of them is near a place."""
+    """Things of one kind, ascending by time, and what of them is near a place."""
 
     def __init__(self) -> None:
-        self._all: _Drawer[Thing] = _Drawer()
-        self._named: dict[Sameness, dict[str, _Drawer[Thing]]] = {}
-        self._cells: dict[float, dict[Cell, _Drawer[Thing]]] = {}
+        self._all: Drawer[Thing] = []
+        self._named: dict[Sameness, dict[str, Drawer[Thing]]] = {}
+        self._cells: dict[float, dict[Cell, Drawer[Thing]]] = {}
 
     def put(self, thing: Thing) -> None:
-        self._all.put(thing)
+        spot = thing.spot
+        card = (thing.onset_us, spot.north_m, spot.lon, spot.half_east_m, thing)
+        _insert(self._all, card)
         for same, named in self._named.items():
-            _file(named, thing.spot.place.named(same), thing)
+            _file(named, spot.place.named(same), card)
         for side_m, cells in self._cells.items():
-            _file(cells, thing.spot.cells(side_m)[0], thing)
+            _file(cells, spot.cells(side_m)[0], card)
 
     def take_out(self, thing: Thing) -> None:
-        self._all.take_out(thing)
+        _remove(self._all, thing)
         for same, named in self._named.items():
             _unfile(named, thing.spot.place.named(same), thing)
         for side_m, cells in self._cells.items():
             _unfile(cells, thing.spot.cells(side_m)[0], thing)
 
+    def newest_us(self) -> int:
+        """When the last of them began."""
+        return self._all[-1][0] if self._all else 0
+
     def near(
         self,
         near: Near,
         spot: Spot,
-        from_us: int,
-        to_us: int,
+        span_us: tuple[int, int],
         joined: Callable[[Thing], bool] | None = None,
-        asker: Placed = NOBODY,
-    ) -> Iterator[Thing]:
-        """Things of times in [from, to] that are near a spot by name or metres, or are `joined` within reach of it.
+        fits: Callable[[Thing], bool] | None = None,
+    ) -> list[Thing]:
+        """Things of times in a span, ends included, that are near a spot by name or metres, or `joined` within reach.
 
-        One that is near in several ways may come several times. What is in the group of the asker, which may change
-        from one thing to the next, is passed over: in a flood nearly all are.
+        One that is near in several ways may come several times, one that does not fit not at all. Of a group in which
+        one was found the next are passed over: in a flood nearly all are of one.
         """
-        times = self._all.times
-        if not times or times[-1] < from_us:
-            return
-        begin, end = bisect_left(times, from_us), bisect_right(times, to_us)
-        few = self._all.things[begin:end] if end - begin <= FEW else None
+        found: list[Thing] = []
+        few = _between(self._all, span_us)
+        if not few:
+            return found
         for same in near.same:
             if name := spot.place.named(same):
-                for thing in self._named_so(same, name, from_us, to_us) if few is None else few:
-                    if thing.group is not asker.group and (
-                        few is None or thing.spot.place.named(same) == name
-                    ):
-                        yield thing
-        reach_m, lat, lon, east_m = near.reach_m, spot.lat, spot.lon, spot.east_m / 2
-        if not reach_m:
-            return
-        sure, possible = near.within_m**2 or -1.0, reach_m**2 if joined is not None else -1.0
-        degrees = reach_m / METRES_A_DEGREE
-        for pool in self._around(reach_m, spot, from_us, to_us) if few is None else (few,):
-            for thing in pool:
-                other = thing.spot
-                north = other.lat - lat
-                if thing.group is not asker.group and -degrees <= north <= degrees:
-                    away = (north * METRES_A_DEGREE) ** 2
-                    away += ((other.lon - lon) * (east_m + other.east_m / 2)) ** 2
-                    if away <= sure or (away <= possible and joined is not None and joined(thing)):
-                        yield thing
+                if len(few) <= FEW:
+                    _choose([card for card in few if card[4].spot.place.named(same) == name], fits, found)
+                else:
+                    _choose(_between(self._by_name(same).get(name, []), span_us), fits, found)
+        if near.reach_m:
+            pool = few if len(few) <= FEW else self._around(near.reach_m, spot, span_us)
+            _measure(pool, near, spot, joined, fits, found)
+        return found
 
-    def _named_so(self, same: Sameness, name: str, from_us: int, to_us: int) -> Sequence[Thing]:
+    def _by_name(self, same: Sameness) -> dict[str, Drawer[Thing]]:
         named = self._named.get(same)
         if named is None:
             named = self._named[same] = {}
-            for thing in self._all.things:
-                _file(named, thing.spot.place.named(same), thing)
-        return _between(named.get(name), from_us, to_us)
+            for card in self._all:
+                _file(named, card[4].spot.place.named(same), card)
+        return named
 
-    def _around(self, reach_m: float, spot: Spot, from_us: int, to_us: int) -> list[Sequence[Thing]]:
+    def _around(self, reach_m: float, spot: Spot, span_us: tuple[int, int]) -> Drawer[Thing]:
         """All within reach and some more."""
-        side_m = 2.02 * reach_m  # rows are measured by the latitude of their middle: not all by the same
+        side_m = 2.1 * reach_m  # meridians converge: squares far from ours are a little askew
         cells = self._cells.get(side_m)
         if cells is None:
             cells = self._cells[side_m] = {}
-            for thing in self._all.things:
-                _file(cells, thing.spot.cells(side_m)[0], thing)
-        return [_between(cells.get(cell), from_us, to_us) for cell in spot.cells(side_m)]
+            for card in self._all:
+                _file(cells, card[4].spot.cells(side_m)[0], card)
+        pool: Drawer[Thing] = []
+        for cell in spot.cells(side_m):
+            if cell in cells:
+                pool += _between(cells[cell], span_us)
+        return pool
 
 
-Key = TypeVar("Key", str, Cell)
+def _choose(pool: Drawer[Thing], fits: Callable[[Thing], bool] | None, found: list[Thing]) -> None:
+    """Put what fits to what was found."""
+    known = found[-1].group if found else None
+    for card in pool:
+        thing = card[4]
+        if (known is None or thing.group is not known) and (fits is None or fits(thing)):
+            found.append(thing)
+            known = thing.group
 
 
-def _file(drawers: dict[Key, _Drawer[Thing]], key: Key, thing: Thing) -> None:
+def _measure(
+    pool: Drawer[Thing],
+    near: Near,
+    spot: Spot,
+    joined: Callable[[Thing], bool] | None,
+    fits: Callable[[Thing], bool] | None,
+    found: list[Thing],
+) -> None:
+    """Put what lies near enough, or is joined within reach, to what was found."""
+    north_m, lon, half_east_m = spot.north_m, spot.lon, spot.half_east_m
+    sure, reach = near.within_m**2 or -1.0, near.reach_m**2
+    known = found[-1].group if found else None
+    for _, thing_north_m, thing_lon, thing_half_m, thing in pool:
+        away = (thing_north_m - north_m) ** 2 + ((thing_lon - lon) * (half_east_m + thing_half_m)) ** 2
+        if away > reach or (known is not None and thing.group is known):
+            continue
+        if (away <= sure or (joined is not None and joined(thing))) and (fits is None or fits(thing)):
+            found.append(thing)
+            known = thing.group
+
+
+def _between(drawer: Drawer[Thing], span_us: tuple[int, int]) -> Drawer[Thing]:
+    """What began in a span, ends included."""
+    from_us, to_us = span_us
+    if not drawer or drawer[-1][0] < from_us:
+        return []
+    begin = bisect_left(drawer, (from_us,))
+    if drawer[-1][0] <= to_us:
+        return drawer[begin:]
+    return drawer[begin : bisect_left(drawer, (to_us + 1,))]
+
+
+def _insert(drawer: Drawer[Thing], card: Card[Thing]) -> None:
+    if not drawer or drawer[-1][0] <= card[0]:
+        drawer.append(card)
+    else:
+        drawer.insert(bisect_left(drawer, (card[0] + 1,)), card)
+
+
+def _remove(drawer: Drawer[Thing], thing: Thing) -> None:
+    at = bisect_left(drawer, (thing.onset_us,))
+    while drawer[at][4] is not thing:
+        at += 1
+    del drawer[at]
+
+
+def _file(drawers: dict[Key, Drawer[Thing]], key: Key, card: Card[Thing]) -> None:
     """Nothing is filed under no name."""
     drawer = drawers.get(key)
-    if drawer is None and key:
-        drawer = drawers[key] = _Drawer()
     if drawer is not None:
-        drawer.put(thing)
+        _insert(drawer, card)
+    elif key:
+        drawers[key] = [card]
 
 
-def _unfile(drawers: dict[Key, _Drawer[Thing]], key: Key, thing: Thing) -> None:
+def _unfile(drawers: dict[Key, Drawer[Thing]], key: Key, thing: Thing) -> None:
     drawer = drawers.get(key)
     if drawer is not None:
-        drawer.take_out(thing)
-        if not drawer.times:
+        _remove(drawer, thing)
+        if not drawer:
             del drawers[key]
-
-
-def _between(drawer: _Drawer[Thing] | None, from_us: int, to_us: int) -> Sequence[Thing]:
-    if drawer is None or drawer.times[-1] < from_us:
-        return ()
-    times = drawer.times
-    return drawer.things[bisect_left(times, from_us) : bisect_right(times, to_us)]

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from core.batch import DOUBTFUL, Batch, Quality
 from core.clock import MINUTE_US, SECOND_US
 from events.detectors import NOTHING, Detector, Findings, Floats, Ints, Times, merged
+from events.detectors.bonds import Together
 from events.detectors.columns import NEVER
 from iot.registry import Registry
 
 WATERMARK_US = 10 * MINUTE_US
+_NOBODY: Ints = np.empty(0, np.int32)
 #: The horizon moves in steps: one pass over what has settled costs less than many.
 STEP_US = 5 * SECOND_US
 #: So many unsettled readings are held at most; beyond that the horizon follows more closely, which is counted.
@@ -130,18 +132,20 @@ class Timeline:
         live: list[Detector],
         settled: list[Detector],
         registry: Registry,
-        clock: Ints | None = None,
+        together: Together | None = None,
         watermark_us: int = WATERMARK_US,
     ) -> None:
-        """`clock[point]` is shared by points that must be taken again together; without it each has its own."""
+        """`together`: which points must be taken again with which; without it each alone."""
         self.registry = registry
         self.live = live
         self.settled = settled
         self.watermark_us = watermark_us
         self.head_us = NEVER
         self.horizon_us = NEVER
-        self._clock = np.arange(registry.size, dtype=np.int32) if clock is None else clock
-        self._newest = np.full(registry.size, NEVER, np.int64)
+        together = together or Together.of(np.arange(registry.size, dtype=np.int32))
+        self._clock, self._fate, self._wait_us = together.clock, together.fate, together.wait_us
+        self._newest = np.full(registry.size, NEVER, np.int64)  # of clocks
+        self._newest_of_fate = np.full(registry.size, NEVER, np.int64)
         self._touched = np.zeros(registry.size, bool)
         self._recent = Held()
         self._said: list[Findings] = []
@@ -167,20 +171,25 @@ class Timeline:
         if len(rows):
             self._unsettled.append((number, int(rows.time_us.max())))
             self._recent.add(rows)
-        clock = self._clock[rows.point]
-        late = rows.time_us <= self._newest[clock]
+        fate = self._fate[rows.point]
+        late = rows.time_us <= self._newest[self._clock[rows.point]]
+        late |= rows.time_us + self._wait_us[fate] < self._newest_of_fate[fate]
         behind = np.zeros(self.registry.size, bool)
-        behind[clock[late]] = True
-        again = np.flatnonzero(behind[self._clock]).astype(np.int32)
-        fresh = rows.take(~behind[clock]) if len(again) else rows
+        behind[fate[late]] = True
+        again = np.flatnonzero(behind[self._fate]).astype(np.int32) if late.any() else _NOBODY
+        fresh = rows.take(~behind[fate]) if len(again) else rows
         findings = merged(detector.observe(fresh.point, fresh.time_us, fresh.value) for detector in self.live)
-        np.maximum.at(self._newest, clock, rows.time_us)
+        self._hear(rows)
         revisions = [self._again(again)] if len(again) else []
         self.head_us = max(self.head_us, int(batch.received_us.max()))
         findings = merged([findings, _advance(self.live, self.head_us)])
         self._note(findings)
         self._settle(self.head_us - self.watermark_us)
         return Taken(findings, [r for r in revisions if not _equal(r.before, r.after)], too_late)
+
+    def _hear(self, rows: Rows) -> None:
+        np.maximum.at(self._newest, self._clock[rows.point], rows.time_us)
+        np.maximum.at(self._newest_of_fate, self._fate[rows.point], rows.time_us)
 
     def advance(self, now_us: int) -> Findings:
         """Let time pass without readings, for points that speak on events only."""
@@ -248,7 +257,7 @@ class Timeline:
         rows = self._recent.of(np.ones(self.registry.size, bool))
         found = merged(detector.observe(rows.point, rows.time_us, rows.value) for detector in self.live)
         found = merged([found, _advance(self.live, self.head_us)])
-        np.maximum.at(self._newest, self._clock[rows.point], rows.time_us)
+        self._hear(rows)
         self._note(found)
         self._touched[:] = True
         return found
@@ -256,8 +265,10 @@ class Timeline:
     # -- snapshots ------------------------------------------------------------------------------------------
 
     def touched(self) -> Ints:
-        """Points whose settled state changed since the last call."""
-        points = np.flatnonzero(self._touched).astype(np.int32)
+        """Points whose settled state changed since the last call, with those that share it."""
+        fate = np.zeros(len(self._touched), bool)
+        fate[self._fate[self._touched]] = True
+        points = np.flatnonzero(fate[self._fate]).astype(np.int32)
         self._touched[:] = False
         return points
 
@@ -267,7 +278,7 @@ class Timeline:
             settled.restore(records)
             live.restore(records)
         self.horizon_us, self.head_us, self.cursor = horizon_us, head_us, cursor
-        self._newest[:] = horizon_us
+        self._newest[:] = self._newest_of_fate[:] = horizon_us
 
 
 def _advance(detectors: list[Detector], now_us: int) -> Findings:

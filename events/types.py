@@ -115,8 +115,8 @@ class Together(Declared):
 
     near: Near
     lag: Span
-    #: What lies further from the first comes later: an order that fits speaks against chance.
-    front: bool = False
+    #: What lies further from the first, any way or up the flow, comes later: an order that fits speaks against chance.
+    front: Literal["away", "upstream"] | None = None
 
 
 class Raised(Declared):

@@ -212,6 +212,16 @@ class EventViews:
         asked += [to_us(row["opened_at"]) for row in incidents if row["asked"]]
         return load_of((from_us, to_us_), stood, [row["type"] for row in incidents], asked, operators)
 
+    async def verdicts(self, rules: list[str], since: datetime) -> list[dict[str, Any]]:
+        """What alarms of these rules turned out to be, in the order of the words: `key` is one alarm or incident."""
+        async with self.database.transaction() as connection:
+            return await store.rows(connection, "verdicts", rules=rules, since=since)
+
+    async def reports(self, since: datetime, now: datetime) -> list[dict[str, Any]]:
+        """What citizens and patrols reported, with place and time."""
+        async with self.database.transaction() as connection:
+            return await store.rows(connection, "reports_since", since=since, now=now)
+
     # -- shared --------------------------------------------------------------------------------------------
 
     async def _rows(

@@ -16,8 +16,9 @@ from core.clock import to_datetime, to_us
 from events import store
 from events.alert_writer import AlertWriter, Judge
 from events.background import MEMORY_US, Background
-from events.correlate import Correlator, Fact, Group, Standing
-from events.engine import Engine, Row, fact_of, place_of_row, report_fact
+from events.correlate import Correlator
+from events.engine import Engine, Row, fact_of, incident_fact, place_of_row, report_fact
+from events.facts import Fact, Group, Standing
 from events.incident_writer import IncidentWriter
 from events.moves import Move
 from events.news import News
@@ -36,9 +37,11 @@ class Writer:
         self.permits = permits
         self._alerts = AlertWriter(connection, engine, permits)
         self._incidents = IncidentWriter(connection, engine)
+        #: Groups for which an incident that is over was evidence: looked at with the next tick.
+        self._left: set[Group] = set()
 
     async def load(self, now_us: int) -> set[Group]:
-        """Build the correlation anew from what is stored; groups with facts that were not grouped before."""
+        """Build the correlation anew from what is stored; groups whose facts are not those that are stored of them."""
         engine, connection = self.engine, self.connection
         since = to_datetime(now_us - KEEP_US)
         background = Background(engine.speakers)
@@ -49,19 +52,28 @@ class Writer:
         facts = {row["id"]: fact_of(row) for row in await store.rows(connection, "recent_facts", since=since)}
         reports = await store.rows(connection, "recent_reports", since=since)
         facts |= {row["id"]: report_fact(row) for row in reports}
+        for row in await store.rows(connection, "recent_incidents", since=since):
+            if correlator.hears(f"incident.{row['type']}"):
+                facts[row["id"]] = incident_fact(row)
         self.permits.take(
             _permit(row, now_us) for row in reports if row["kind"].startswith((PERMIT, SEASON, PROTECT))
         )
         evidence: dict[str, list[tuple[Fact, str]]] = {}
+        poorer: set[str] = set()
         for row in await store.rows(connection, "live_evidence"):
             if row["fact"] in facts:
                 evidence.setdefault(row["incident"], []).append((facts[row["fact"]], row["evidence"]))
-        self._incidents.versions = {}
+            elif row["what"].startswith("incident."):
+                poorer.add(row["incident"])
+        self._incidents.versions, self._left = {}, set()
+        touched: set[Group] = set()
         for row in await store.rows(connection, "live_incidents"):
             self._incidents.versions[row["id"]] = row["version"]
             if row["type"] in correlator.types and row["id"] in evidence:
-                correlator.place(_standing(row), evidence[row["id"]])
-        touched: set[Group] = set()
+                group = correlator.place(_standing(row), evidence[row["id"]])
+                over = row["clear_since"] is None and all(facts[id_].end_us for id_ in group.anchors)
+                if over or row["id"] in poorer:
+                    touched.add(group)
         for fact in sorted(facts.values(), key=lambda each: (each.onset_us, each.id)):
             touched |= correlator.enter(fact)
         engine.correlator = correlator
@@ -93,11 +105,11 @@ class Writer:
             touched = await self._alerts.apply(moves, now_us, news)
             await self._alerts.judge(judge, now_us, news)
             touched |= await self._alerts.expire(now_us, news)
-            touched |= await self._alerts.mute(now_us, news)
+            touched |= await self._alerts.mute(now_us, news) | self._left
             await self._incidents.apply(touched, now_us, news)
             resolved = await self._incidents.resolve_quiet(linger_us, now_us, news)
             await self._move_cursor(cursor, now_us)
-        self._incidents.forget(resolved)
+        self._left = self._incidents.forget(resolved, now_us)
         self.engine.correlator.forget_before(now_us - KEEP_US)
         return news
 

@@ -230,16 +230,17 @@ def _isopleths(reach_m: float) -> list[Floats]:
 def isolated(city: Ground, isolation: Isolation) -> tuple[Zone, ...]:
     """The zone that gets no water once some valves are shut: a margin around the dry pipes.
 
-    `valves` tells each valve to shut with its place: [id, lon, lat].
+    `valves` tells each valve to shut with its place: [id, lon, lat]; `pipes` the dry ones as lines of [lon, lat].
     """
-    shapes = [city.asset(edge).geometry for edge in isolation.edges if edge in city.assets]
-    shapes += [city.asset(node).geometry for node in isolation.nodes if node in city.assets]
+    pipes = [city.asset(edge).geometry for edge in isolation.edges if edge in city.assets]
+    shapes = pipes + [city.asset(node).geometry for node in isolation.nodes if node in city.assets]
     if not shapes:
         return ()
     metres = shapely.transform(shapely.union_all(shapes), city.plane.points)
     zone = shapely.transform(shapely.buffer(metres, AROUND_PIPES_M, quad_segs=4), city.plane.lonlats)
     valves = [[name, *(round(each, 6) for each in city.lonlat(name))] for name in isolation.valves]
-    return (Zone(1, zone, {"customers": isolation.customers, "valves": valves}),)
+    dry = [shapely.get_coordinates(pipe).round(6).tolist() for pipe in pipes]
+    return (Zone(1, zone, {"customers": isolation.customers, "valves": valves, "pipes": dry}),)
 
 
 def closed(city: Ground, roads: Sequence[str]) -> tuple[Zone, ...]:

@@ -135,3 +135,12 @@ UPDATE device_operations SET state = %(state)s, ended_at = %(now)s, reply = %(re
 -- name: expire_operations
 UPDATE device_operations SET state = 'expired', ended_at = %(now)s
 WHERE (state = 'waiting' AND until <= %(now)s) OR (state = 'sent' AND sent_at <= %(sent_before)s)
+
+-- name: duty_checks
+-- Duty checks that went out and whose time is over, and whether somebody answered within it.
+SELECT d.provenance, o.sent_at AS at, EXISTS (
+    SELECT FROM readings r WHERE r.device = d.number AND r.channel = %(channel)s AND r.value = 1
+      AND r.time BETWEEN o.sent_at AND o.sent_at + make_interval(mins => o.value::integer)) AS answered
+FROM device_operations o JOIN devices d ON d.id = o.device
+WHERE o.what = 'duty_check' AND o.sent_at >= %(since)s
+  AND o.sent_at + make_interval(mins => o.value::integer) < %(now)s

@@ -77,6 +77,7 @@ def all_devices(places: Places) -> list[Device]:
     return [
         *_recorded_depths(places), *_recorded_inlets(places), *_recorded_noise(places),
         *_water(places), *_flood(places), *_drainage(places), *_gas(places), *_sites(places), *_fire(places),
+        *_reported(places),
     ]  # fmt: skip
 
 
@@ -98,9 +99,8 @@ def _recorded_depths(places: Places) -> Iterator[Device]:
 
 
 def _recorded_inlets(places: Places) -> Iterator[Device]:
-    """BWDF inflows at the inlets of districts other than the pilot; hourly means, said at the hour."""
-    spots = [spot for spot in places.inlets if spot.zone != places.pilot]
-    for number, (recorded, spot) in enumerate(zip(BWDF, spots, strict=False), 1):
+    """BWDF inflows at all inlets of some districts; hourly means, said at the hour."""
+    for number, (recorded, spot) in enumerate(zip(BWDF, _inlets(places)[1], strict=False), 1):
         says = of(
             Say("flow", Recorded("bwdf", recorded, "flow"), HOUR_US),
         )
@@ -116,6 +116,20 @@ def _recorded_inlets(places: Places) -> Iterator[Device]:
             "",
             params,
         )
+
+
+def _inlets(places: Places) -> tuple[list[Spot], list[Spot]]:
+    """Inlets that the model feeds, those of the pilot first, and those that recordings feed.
+
+    A district has all its inlets of one sort, or they could not be balanced.
+    """
+    districts = sorted({spot.zone for spot in places.inlets} - {places.pilot})
+    taken: list[Spot] = []
+    for district in districts:
+        mine = [spot for spot in places.inlets if spot.zone == district]
+        taken += mine if len(taken) + len(mine) <= len(BWDF) else []
+    rest = [spot for spot in places.inlets if spot not in taken]
+    return sorted(rest, key=lambda spot: (spot.zone != places.pilot, spot.zone)), taken
 
 
 def _recorded_noise(places: Places) -> Iterator[Device]:
@@ -138,16 +152,20 @@ def _water(places: Places) -> Iterator[Device]:
         if pilot:  # a logger that speaks every 5 s need not wait minutes to be believed
             params |= {"drop_hold_s": 5, "low_hold_s": 30}
         yield Device(f"ws-p-{number:02d}", "ws_pressure_logger", spot, gateway, says, number, params=params)
-    inlets = [spot for spot in places.inlets if spot.zone == places.pilot]
-    for number, spot in enumerate(inlets, 1):
+    for number, spot in enumerate(_inlets(places)[0], 1):
+        pilot = spot.zone == places.pilot
+        period = (10 if pilot else 60) * SECOND_US
         says = of(
-            Say("flow", Gauge(link=spot.link, sign=spot.sign), 10 * SECOND_US),
-            Say("pressure", Gauge(node=spot.node), 10 * SECOND_US),
+            Say("flow", Gauge(link=spot.link, sign=spot.sign), period),
+            Say("pressure", Gauge(node=spot.node), period),
         )
-        params = {"period_s": 10}
-        yield Device(
-            f"ws-pilot-{number:02d}", "ws_flow_meter", spot, gateway, says, number + 20, params=params
-        )
+        params = {"period_s": period // SECOND_US}
+        if (
+            not pilot
+        ):  # what one inlet takes over from another is nobody's business: the balance of the district speaks
+            params |= {"jump_ratio": 1.5}
+        name = f"ws-pilot-{number:02d}" if pilot else f"ws-dma-{number:02d}"
+        yield Device(name, "ws_flow_meter", spot, gateway, says, number + 20, params=params)
     for number, spot in enumerate(places.plants, 1):
         says = of(
             Say("flow", Gauge(link=spot.link, sign=spot.sign), MINUTE_US),
@@ -414,3 +432,23 @@ def _fire(places: Places) -> Iterator[Device]:
             )
             name = f"fire-smoke-{number:02d}" if head == 1 else f"fire-smoke-{number:02d}-{head}"
             yield Device(name, "fire_detector", spot, gateway, says, 10 * number + head)
+
+
+def _reported(places: Places) -> Iterator[Device]:
+    """Other systems of the city that report their figures: the hotline's own, and billing."""
+    spot = places.buildings[0]
+    calls = Stream(186, "calls", 0.9, weekends=0.7, slow=9, fast=3, low=5, resolution=1.0)
+    figures = (
+        ("calls_1h", calls), ("answer_1h", Stream(9.5, "calls", 0.25, slow=0.9, fast=0.3, low=3, resolution=0.1)),
+        ("calls_24h", Stream(4200, slow=60, memory_us=12 * HOUR_US, resolution=1.0)),
+        ("answered_24h", Stream(4080, slow=25, memory_us=12 * HOUR_US, high=4080, resolution=1.0)),
+        ("due_month", steady(38_214)), ("in_time_month", steady(37_106)),
+        ("callbacks_month", steady(21_530)), ("satisfied_month", steady(19_872)),
+    )  # fmt: skip
+    says = tuple(Say(channel, stream, 5 * MINUTE_US) for channel, stream in figures)
+    yield Device("hot-statistics-01", "hotline_statistics", spot, "gw-sim-city", says)
+    says = of(
+        Say("supplied_month", steady(1_284_000), 24 * HOUR_US),
+        Say("billed_month", steady(1_177_000), 24 * HOUR_US),
+    )
+    yield Device("ws-billing-01", "water_billing", spot, "gw-sim-city", says)

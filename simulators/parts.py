@@ -280,7 +280,9 @@ RISEN_M = 0.05
 
 @dataclass(slots=True)
 class Chain:
-    """Manholes one below the other. A closed drain turns those above it into one pool that rises."""
+    """Manholes one below the other, and the pump station that they run to. A closed drain turns those above it into one
+    pool that rises.
+    """
 
     roads: Roads
     spots: Sequence[Spot]
@@ -292,8 +294,8 @@ class Chain:
     _depth_m: float = 0.26
 
     def plays(self, device: Device, channel: str) -> bool:
-        del channel
-        return device.role == "chain"
+        below = (device.kind, channel) == ("dr_pump_station", "flow")
+        return device.role == "chain" or (below and device.spot.zone == self.spots[-1].zone)
 
     def begin(self, action: Act, cause: int, now_us: int) -> Spot | None:
         del now_us
@@ -332,6 +334,9 @@ class Chain:
 
     def shown(self, device: Device, channel: str, calm: float, now_us: int) -> Shown:
         del now_us
+        if device.kind == "dr_pump_station":  # it gets what comes out of the chain, more or less than usual
+            level, cause = self._level(len(self.spots) - 1, 0.26)
+            return round(calm + self.base_m3h * ((level / 0.26) ** 1.6 - 1)), cause
         row = next(n for n, spot in enumerate(self.spots) if spot.asset == device.spot.asset)
         level, cause = self._level(row, calm if channel == "level" else 0.26)
         risen = self.roads.sewer_m(device.spot.asset)

@@ -23,10 +23,11 @@ from core.db import Database
 from events.background import Background, Speakers
 from events.backtest import Backtest
 from events.citytime import CityTime
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
 from events.detectors import Detector
 from events.detectors.build import build
 from events.engine import Engine, Model, load_model
+from events.facts import Fact
 from events.load import busiest
 from events.place import Place
 from events.rules import Rule, RuleDecl, RuleSet

@@ -18,7 +18,7 @@ from core import db
 from core.batch import Batch
 from core.clock import SECOND_US, to_datetime
 from core.db import Connection, Database, Lock
-from events.detectors.build import build
+from events.detectors.build import build, fates
 from events.engine import Model
 from events.moves import Does, Move, moves
 from events.timeline import Timeline
@@ -81,7 +81,8 @@ def traces(registry: Registry, points: Sequence[str], steps: int, seed: int) -> 
 
 def oracle(model: Model, registry: Registry, batches: Sequence[Batch]) -> set[Named]:
     """(rule, subject, onset) of all alerts, found offline in one go."""
-    line = Timeline(build(model.rules, registry, CITY), build(model.rules, registry, CITY), registry)
+    live, settled = (build(model.rules, registry, CITY) for _ in range(2))
+    line = Timeline(live, settled, registry, fates(model.rules, registry, live))
     ledger = Ledger()
     for number, batch in enumerate(batches, 1):
         ledger.take(moves(line.take(number, batch)))

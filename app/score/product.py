@@ -17,8 +17,8 @@ from core.batch import Batch
 from core.clock import HOUR_US, SECOND_US, ManualClock
 from core.domains import Domains
 from events.citytime import CityTime
-from events.correlate import Fact
 from events.engine import Engine, Row, load_model
+from events.facts import Fact
 from events.offline import Offline, SaidIncident
 from events.place import NOWHERE, World
 from ingest.assemble import DECODERS, Assembler, Limits

@@ -17,7 +17,7 @@ from app.score.product import Product
 from core.clock import MINUTE_US, SECOND_US
 from core.domains import Domains
 from events.breaks import Located
-from events.correlate import Fact
+from events.facts import Fact
 from events.offline import SaidIncident
 from events.place import METRES_A_DEGREE, Place
 from events.place import World as Around
@@ -150,6 +150,9 @@ class Run:
     def cause_of(self, said: SaidIncident) -> int:
         """The action that most of an incident's alerts are due to."""
         causes = [action_of(self.truth_of(fact)) for fact in said.facts if fact in self.product.alerts]
+        if not causes:  # one that rests on other incidents alone
+            told = self.product.incidents
+            causes = [self.cause_of(told[fact]) for fact in said.facts if fact in told]
         return max(set(causes), key=causes.count) if causes else NOBODY
 
     def truth_of(self, alert: str) -> int:

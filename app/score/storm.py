@@ -16,7 +16,8 @@ from app.score.scenarios import busiest
 from core.clock import SECOND_US
 from events import offline
 from events.background import Background, Speakers
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
+from events.facts import Fact
 from events.place import Place, World
 from events.types import Kind
 from simulators import storms

@@ -1,6 +1,9 @@
-// Dash draws the frame of a page; then the page's own module takes over. One look at a time, no library.
+// Dash draws the frame of a page; then the page's own module takes over. It is asked for at once, while Dash still draws.
 
-const PAGES = { wall: "/assets/wall/main.mjs", explore: "/assets/explore/main.mjs" };
+const PAGES = { wall: "./wall/main.mjs", explore: "./explore/main.mjs" };
+
+const early = PAGES[location.pathname.slice(1)];
+if (early) import(early).then((page) => page.prepare?.());
 
 const found = () => Object.keys(PAGES).find((id) => document.getElementById(id));
 

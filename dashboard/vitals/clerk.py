@@ -7,6 +7,7 @@ It follows the batch log, asks the rooms for their records, evaluates, stores ro
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -21,15 +22,17 @@ from core.db import Database, connect
 from core.errors import Unavailable
 from core.log import logger
 from dashboard.points import PointTable
-from dashboard.vitals import replay, store
+from dashboard.vitals import index, replay, store
 from dashboard.vitals.declare import Vital
 from dashboard.vitals.evaluate import Held, Reading, evaluate
+from dashboard.vitals.flow import Flow
+from dashboard.vitals.index import PartDecl
 from dashboard.vitals.inputs import Collector, Rows, Selection
 from dashboard.vitals.past import Past
 from dashboard.vitals.store import Usuals
-from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn
+from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn, usual_at
 from dashboard.vitals.window import QUARTER_US, Windows
-from dashboard.vitals.words import Points, Why, Words
+from dashboard.vitals.words import Figure, Points, Records, Why, Words
 from iot import log
 from iot.aggregate import Aggregates
 from iot.log import BatchFeed
@@ -61,7 +64,7 @@ class Rooms(Protocol):
 
 @dataclass(slots=True)
 class Clerk:
-    """Computes all vitals of one installation. `start`, then `take` every batch and `turn` every `TURN_S`."""
+    """Computes all vitals of one installation. `start`, then `run`: `take` every batch, `turn` every `TURN_S`."""
 
     vitals: Sequence[Vital]
     database: Database
@@ -70,10 +73,12 @@ class Clerk:
     past: Past
     rooms: Rooms
     registry: Registry
+    parts: Sequence[PartDecl] = ()
     usuals: Usuals = field(default_factory=dict)
     table: PointTable = field(init=False)
     collector: Collector = field(init=False)
     windows: Windows = field(default_factory=Windows)
+    flow: Flow = field(init=False)
     shown: dict[str, Reading] = field(default_factory=dict)
     _waiting: list[Logged] = field(default_factory=list)
     _waiting_rows: int = 0
@@ -83,35 +88,43 @@ class Clerk:
     _warm_to: int = 0
     _cold: bool = True
     _started_us: int = 0
+    #: The newest quarter of each vital's history before we began.
+    _known: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.table = PointTable(self.registry)
+        self.flow = Flow(self.registry, self.clock.now_us())
         self.collector = Collector(self.vitals, self.registry)
         self.windows.make(self.collector.windowed(), self.registry.size)
 
     async def start(self) -> BatchFeed:
-        """Warm table and windows, recompute missing history, learn what is usual; the feed to follow from here."""
+        """Warm table and windows and say what is now; the feed to follow from here."""
         now_us = self._started_us = self.clock.now_us()
         aggregates = Aggregates(self.registry)
         async with await connect(self.database.dsn) as connection:
             await aggregates.load(connection)
         self.table.add(aggregates.latest.batch())
         await self._warm(now_us)
-        await self._fill(now_us)
-        await self._learn(now_us)
-        await store.forget(self.database, [vital.key for vital in self.vitals], now_us - KEEP_US)
+        self._known = await store.ends(self.database)
+        await self.turn()
+        await store.forget(
+            self.database, [index.KEY, *(vital.key for vital in self.vitals)], now_us - KEEP_US
+        )
         return BatchFeed(self.database.dsn, aggregates.cursor)
 
     def use(self, registry: Registry) -> None:
         """Take a newer registry; windows are warmed anew in the next turn."""
         self.registry = registry
         self.table.use(registry)
+        self.flow.use(registry)
         self.collector = Collector(self.vitals, registry)
         self.windows.make(self.collector.windowed(), registry.size)
         self._cold = True
 
     def take(self, logged: Logged) -> None:
         """A batch of readings, in order. It waits for the next turn, or for more: large batches cost less a reading."""
+        if not logged.history:
+            self.flow.take(logged.batch, self.clock.now_us())
         self._waiting.append(logged)
         self._waiting_rows += len(logged.batch)
         if self._waiting_rows > WAITING_ROWS and not self._cold:
@@ -132,6 +145,7 @@ class Clerk:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(batches))
             tasks.create_task(_for_ever(self.turn, TURN_S))
+            tasks.create_task(self.recall())
 
     async def _follow(self, batches: BatchFeed) -> None:
         async for group in batches.follow():
@@ -146,16 +160,27 @@ class Clerk:
         self._take_waiting()
         if now_us - self._learned_us > LEARN_EVERY_US:
             await self._learn(now_us)
-        records, figures = await self.rooms.records(now_us), await self.rooms.figures(now_us)
+        records = await self.rooms.records(now_us)
+        figures = {**await self.rooms.figures(now_us), **self.flow.figures(now_us)}
         readings = [self._compute(vital, records, figures, now_us) for vital in self.vitals]
+        if self.parts:
+            level_1 = {
+                str(each["domain"])
+                for each in records.get("incidents", ())
+                if each["standing"] and each["level"] == 1
+            }
+            made = index.index_of(self.parts, self.vitals, self.shown, level_1)
+            readings.append((index.reading_of(made), index.told(made)))
         await store.put(self.database, readings, now_us)
 
     def _compute(
         self, vital: Vital, records: Rows, figures: Mapping[str, float | None], now_us: int
     ) -> tuple[Reading, dict[str, object]]:
-        inputs = self.collector.inputs(vital, self.table, self.windows, records, figures, now_us)
-        self._words.use(inputs, now_us, self.local.at(now_us).hour)
-        usual = self.usuals.get(vital.key, {}).get(self.local.slot(now_us))
+        inputs = self.collector.inputs(
+            vital, self.table, self.windows, records, figures, now_us, self.local.midnight_us(now_us)
+        )
+        self._words.use(inputs, now_us, self.local.offset_us(now_us))
+        usual = usual_at(self.usuals.get(vital.key, {}), self.local, now_us)
         reading = evaluate(vital, self._words, usual)
         held = self._held.setdefault(vital.key, Held())
         if now_us - self._started_us < SETTLE_US:
@@ -183,9 +208,11 @@ class Clerk:
             "z": round(reading.z, 2),
             "figures": dict(reading.figures),
             "parts": list(reading.parts) if reading.parts else None,
-            "place": dict(device.name) if device else None,
+            "place": {**device.name, "area": device.area} if device else None,
             "device": device.id if device else None,
             "inputs": {name: self._told(each) for name, each in inputs.items() if isinstance(each, Points)},
+            "counts": {name: len(each.items) for name, each in inputs.items() if isinstance(each, Records)},
+            "given": {name: _finite(each.value) for name, each in inputs.items() if isinstance(each, Figure)},
         }
 
     def _told(self, points: Points) -> dict[str, object]:
@@ -210,6 +237,8 @@ class Clerk:
         for key, selection in self.collector.selections.items():
             if selection.decl.window and len(selection):
                 since = now_us - round(selection.decl.window * SECOND_US) - QUARTER_US
+                if selection.decl.step >= HOUR_US / SECOND_US:
+                    since = await self._warm_hours(key, selection, since, now_us // HOUR_US * HOUR_US)
                 batch = await self.past.recent(selection.device, selection.channel, since, now_us + 1)
                 points = self.registry.point(batch.device, batch.channel)
                 self.windows.add_to(key, batch, points)
@@ -217,15 +246,27 @@ class Clerk:
             self._warm_to = await log.newest(connection)
         self._cold = False
 
+    async def _warm_hours(self, key: tuple[str, str], selection: Selection, from_us: int, to_us: int) -> int:
+        """Put the hours of a long window into it, each as one sample at its end; where raw readings go on."""
+        hours = await self.past.hours(selection.device, selection.channel, from_us, to_us)
+        moment = hours.time_us + HOUR_US - 1
+        batch = Batch.of(device=hours.device, channel=hours.channel, time_us=moment, value=hours.value)
+        self.windows.add_to(key, batch, self.registry.point(batch.device, batch.channel))
+        return to_us
+
+    async def recall(self) -> None:
+        """Recompute the history that was missing when we started, and learn what is usual from it."""
+        await self._fill(self._started_us)
+        await self._learn(self._started_us)
+
     async def _fill(self, now_us: int) -> None:
-        """Recompute the quarters of the last day and the hours before, as far as they are missing."""
-        known = await store.ends(self.database)
+        """Recompute the quarters of the last day and the hours before, as far as they were missing at our start."""
         day_us = (now_us - QUARTERS_US) // HOUR_US * HOUR_US
         first_us = day_us - LOOK_BACK_DAYS * DAY_US
         for vital in self.vitals:
             if not replay.recomputable(vital) or not vital.points:
                 continue
-            since = known.get(vital.key, first_us)
+            since = self._known.get(vital.key, first_us)
             if since < day_us:
                 await self._fill_hours(vital, max(first_us, since // HOUR_US * HOUR_US), day_us)
             await self._fill_quarters(vital, max(day_us, since), now_us // QUARTER_US * QUARTER_US)
@@ -262,6 +303,10 @@ class Clerk:
         self.usuals = {key: learn(each.at_us, each.value, self.local) for key, each in history.items()}
         await store.put_usual(self.database, self.usuals)
         self._learned_us = now_us
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 async def _for_ever(do: Callable[[], Awaitable[None]], every_s: float) -> None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import cel
+import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
+from core.clock import SECOND_US
 from core.domains import Declaration, Domains
 from core.schema import Declared, Key, Span
 from core.yamlfile import Mistake, Mistakes
-from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Unknown, Words
+from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Series, Unknown, Words
 from iot.kinds import Catalogue, resolve
 from iot.registry import Device
 
@@ -27,14 +29,19 @@ Colour = Literal["red", "orange", "yellow", "blue"]
 Reduce = Literal["fresh", "mean", "low", "high", "total", "leq", "share"]
 #: A fresh reading is not older than this many of its usual periods.
 FRESH_PERIODS = 3.0
-Topic = Literal["alarms", "alerts", "incidents", "cases", "orders", "crews"]
+#: The first are what stands now; the others what was within the last days (`rooms.Records`).
+Topic = Literal[
+    "alarms", "alerts", "incidents", "cases", "orders", "crews",
+    "arrivals", "checked", "dispatched", "verdicts", "reports", "duty_checks",
+]  # fmt: skip
 
 
 class PointsDecl(Declared):
     """Points of a channel. `reduce` over `window` of event time; `fresh` is the newest reading, not too old.
 
     `share` is the share of the window's samples within `within` (lowest, highest); `per` divides by a device's own
-    set value, `from` subtracts from one. `hourly` says what of an hour's sum stands for it in history.
+    set value, `from` subtracts from one. With `step` the window is one of whole steps, each reduced by itself: words
+    then speak of nights, excesses and spans. `hourly` says what of an hour's sum stands for it in history.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -44,6 +51,7 @@ class PointsDecl(Declared):
     where: dict[str, Any] = {}
     reduce: Reduce = "fresh"
     window: Span = 0.0
+    step: Span = 0.0
     within: tuple[float, float] | None = None
     per: str = ""
     from_: Annotated[str, Field(alias="from")] = ""
@@ -55,14 +63,21 @@ class PointsDecl(Declared):
             raise ValueError(f"reduce {self.reduce} and window {self.window:g} s do not go together")
         if (self.reduce == "share") != (self.within is not None):
             raise ValueError("within belongs to reduce share, and to no other")
+        if self.step and self.window % self.step:
+            raise ValueError(f"window {self.window:g} s is no number of steps of {self.step:g} s")
         return self
 
 
 class RecordsDecl(Declared):
-    """Records of a topic whose fields have these values; a list is any of them, a string ending in `*` a beginning."""
+    """Records of a topic whose fields have these values; a list is any of them, a string ending in `*` a beginning.
+
+    `last`: only those of this span before now; `today`: only those of the city's day.
+    """
 
     topic: Topic
     where: dict[str, Any] = {}
+    last: Span = 0.0
+    today: bool = False
 
 
 class InputDecl(Declared):
@@ -119,7 +134,10 @@ class VitalDecl(Declared):
     limits: dict[Literal["red", "orange", "yellow", "blue"], float] = {}
     #: The wall draws the city's day by hours as bars: the hour's mean or its highest.
     day: Literal["", "mean", "highest"] = ""
-    #: Share of the group in the index is set in `index.yaml`; a vital without bands is not scored.
+    #: The cockpit sets its hours of today against those of the same weekday.
+    compared: bool = False
+    #: Whether it counts in the city's index (`index.yaml`); a vital without bands never does.
+    scored: bool = True
     owner: str = ""
     source: str
 
@@ -211,7 +229,8 @@ def _compiled(declared: Declaration[VitalDecl]) -> tuple[Vital, list[Mistake]]:
 
 def _sample(decl: InputDecl) -> Input:
     if decl.points:
-        return Points.of(1.0)
+        steps = np.arange(2, dtype=np.int64) * round(decl.points.step * SECOND_US)
+        return Series.over(np.ones((2, 1)), steps) if decl.points.step else Points.of(1.0)
     return Records(()) if decl.records else Figure(1.0) if decl.figure else Installed(1, 1)
 
 

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from core.clock import MINUTE_US
 from dashboard.vitals.declare import Vital
 from dashboard.vitals.usual import Usual
-from dashboard.vitals.words import Input, Points, Unknown, Words
+from dashboard.vitals.words import Input, Nothing, Points, Unknown, Words
 
-State = Literal["ok", "low_coverage", "stale", "no_data"]
+#: `empty`: everything is known, and there was nothing to measure (no case was due): neither good nor bad.
+State = Literal["ok", "low_coverage", "stale", "no_data", "empty"]
 #: Below these shares of points that take part a colour, and a value, may not be shown.
 COLOUR_COVERAGE, VALUE_COVERAGE = 0.75, 0.5
 
@@ -40,15 +41,17 @@ def evaluate(vital: Vital, words: Words, usual: Usual | None) -> Reading:
     """Evaluate one vital over the inputs that `words` uses now. Pure; 2 µs an expression."""
     inputs = words.inputs
     n, total = coverage(inputs)
-    share = n / total if total else 1.0
+    share = n / total if total else 0.0 if installed_nowhere(inputs) else 1.0
     as_of = newest(inputs)
-    if total and share < VALUE_COVERAGE:
+    if share < VALUE_COVERAGE:
         return Reading(vital.key, None, 0, "no_data", (n, total), share, as_of)
     try:
         figures = {name: words.run(program) for name, program in vital.figures.items()}
         words.known |= figures
         value = words.run(vital.value)
         parts = (words.run(vital.parts[0]), words.run(vital.parts[1])) if vital.parts else None
+    except Nothing:
+        return Reading(vital.key, None, 0, "empty", (n, total), share, as_of)
     except Unknown:
         return Reading(vital.key, None, 0, "no_data", (n, total), 0.0, as_of)
     z = usual.z(value, floor_of(vital)) if usual else 0.0
@@ -78,6 +81,11 @@ def coverage(inputs: Mapping[str, Input]) -> tuple[int, int]:
     """(points that take part, points there are) of the input that is covered worst."""
     found = [each.coverage for each in inputs.values() if isinstance(each, Points)]
     return min(found, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0, default=(0, 0))
+
+
+def installed_nowhere(inputs: Mapping[str, Input]) -> bool:
+    """Whether an input asks for points of which the city has none at all."""
+    return any(isinstance(each, Points) and not len(each.device) for each in inputs.values())
 
 
 def newest(inputs: Mapping[str, Input]) -> int | None:

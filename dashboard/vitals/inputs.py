@@ -14,7 +14,7 @@ from core.clock import SECOND_US
 from dashboard.points import PointTable
 from dashboard.vitals.declare import FRESH_PERIODS, PointsDecl, RecordsDecl, Vital, matches, members
 from dashboard.vitals.window import Windows
-from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Why
+from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Series, Why
 from iot.latest import NEVER
 from iot.registry import Device, Registry
 
@@ -98,18 +98,21 @@ class Collector:
         records: Rows,
         figures: Mapping[str, float | None],
         now_us: int,
+        midnight_us: int,
     ) -> dict[str, Input]:
-        """All inputs of one vital now."""
+        """All inputs of one vital now; `midnight_us` is the begin of the city's day."""
         found: dict[str, Input] = {}
         for name, decl in vital.decl.inputs.items():
             if decl.points is not None:
                 selection = self.selections[vital.key, name]
-                ring = windows[vital.key, name] if decl.points.window else None
-                found[name] = (
-                    over_window(selection, ring.values(now_us)) if ring else newest(selection, table, now_us)
-                )
+                if decl.points.step:
+                    found[name] = over_steps(selection, windows[vital.key, name].steps(now_us))
+                elif decl.points.window:
+                    found[name] = over_window(selection, windows[vital.key, name].values(now_us))
+                else:
+                    found[name] = newest(selection, table, now_us)
             elif decl.records is not None:
-                found[name] = chosen(decl.records, records)
+                found[name] = chosen(decl.records, records, now_us, midnight_us)
             elif decl.devices is not None:
                 found[name] = installed(decl.devices, self.registry, table, now_us)
             else:
@@ -139,6 +142,20 @@ def over_window(
     return Points(selection.device, selection.of(value), time_us, why, selection.zone)
 
 
+def over_steps(
+    selection: Selection, reduced: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+) -> Series:
+    """Values over whole steps; a point without a sound sample in any of them takes no part."""
+    begin_us, raw, time_us = reduced
+    steps = selection.of(raw)
+    spoke = np.isfinite(steps).any(axis=0)
+    why = np.where(spoke, Why.TAKES_PART, np.where(time_us < 0, Why.NEVER_HEARD, Why.TOO_OLD)).astype(
+        np.uint8
+    )
+    last = steps[-1] if len(steps) else np.full(len(selection), np.nan)
+    return Series(selection.device, last, time_us, why, selection.zone, steps, begin_us)
+
+
 def at_hour(selection: Selection, value: NDArray[np.float64], time_us: int) -> Points:
     """What stood in a past hour or quarter: NaN where a point said nothing."""
     given = selection.of(value)
@@ -146,8 +163,16 @@ def at_hour(selection: Selection, value: NDArray[np.float64], time_us: int) -> P
     return Points(selection.device, given, np.full(len(given), time_us), why, selection.zone)
 
 
-def chosen(decl: RecordsDecl, records: Rows) -> Records:
-    return Records([item for item in records.get(decl.topic, ()) if matches(item, decl.where)])
+def chosen(decl: RecordsDecl, records: Rows, now_us: int, midnight_us: int) -> Records:
+    """The records that a declaration asks for, of the span that it names."""
+    since_us = midnight_us if decl.today else now_us - round(decl.last * SECOND_US) if decl.last else None
+    return Records(
+        [
+            item
+            for item in records.get(decl.topic, ())
+            if matches(item, decl.where) and (since_us is None or int(item["at_us"]) >= since_us)
+        ]
+    )
 
 
 def installed(kinds: Sequence[str], registry: Registry, table: PointTable, now_us: int) -> Installed:

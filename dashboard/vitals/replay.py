@@ -24,7 +24,8 @@ Matrix = NDArray[np.float64]
 
 
 def recomputable(vital: Vital) -> bool:
-    return len(vital.points) == len(vital.decl.inputs)
+    """Whether one hour's or quarter's readings say all: no records, no figures, no steps of days."""
+    return len(vital.points) == len(vital.decl.inputs) and not any(p.step for p in vital.points.values())
 
 
 def by_hour(selection: Selection, hours: Hours, from_us: int, to_us: int) -> Matrix:
@@ -89,7 +90,7 @@ def values(
     for step in range(len(next(iter(matrices.values())))):
         moment = from_us + step * step_us
         inputs = {name: at_hour(selections[name], matrix[step], moment) for name, matrix in matrices.items()}
-        words.use(inputs, moment, local.at(moment).hour)
+        words.use(inputs, moment, local.offset_us(moment))
         reading = evaluate(vital, words, None)
         if reading.value is not None:
             times.append(moment)

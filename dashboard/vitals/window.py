@@ -27,8 +27,11 @@ class Ring:
     def __init__(self, decl: PointsDecl, points: NDArray[np.int32], size: int) -> None:
         window_us = round(decl.window * SECOND_US)
         self._decl = decl
-        self.slot_us = MINUTE_US if window_us <= HOUR_US else QUARTER_US
-        self._slots = max(1, window_us // self.slot_us)
+        step_us = round(decl.step * SECOND_US)
+        self.slot_us = step_us or (MINUTE_US if window_us <= HOUR_US else QUARTER_US)
+        self._slots = max(1, window_us // self.slot_us) + (
+            1 if step_us else 0
+        )  # and the step that still runs
         self._column = np.full(size + 1, -1, np.int32)  # the last stands for points of others and for -1
         self._column[points] = np.arange(len(points), dtype=np.int32)
         shape = (self._slots, len(points))
@@ -91,13 +94,21 @@ class Ring:
         now = now_us // self.slot_us
         live = (self._epoch > now - self._slots) & (self._epoch <= now)
         n = self._n[live].sum(axis=0)
-        return self._reduced(live, n), n, self._newest
+        kept = self._kept.reduce(self._of[live], axis=0, initial=self._nothing)
+        return self._reduced(kept, n), n, self._newest
 
-    def _reduced(self, live: NDArray[np.bool_], n: NDArray[np.int64]) -> NDArray[np.float64]:
-        total = self._kept.reduce(self._of[live], axis=0, initial=self._nothing)
+    def steps(self, now_us: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """(begins µs, values [steps × points], newest time µs) of the whole steps before now; NaN without a sample."""
+        epoch = np.arange(now_us // self.slot_us - self._slots + 1, now_us // self.slot_us)
+        slot = epoch % self._slots
+        n = np.where((self._epoch[slot] == epoch)[:, None], self._n[slot], 0)
+        return epoch * self.slot_us, np.where(n > 0, self._reduced(self._of[slot], n), np.nan), self._newest
+
+    def _reduced(self, kept: NDArray[np.float64], n: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What slots kept of `n` samples as the declaration wants it."""
         if self._decl.reduce in ("low", "high", "total"):
-            return np.asarray(total)
-        mean = total / np.maximum(n, 1)
+            return np.asarray(kept)
+        mean = kept / np.maximum(n, 1)
         if self._decl.reduce == "leq":
             return np.asarray(10.0 * np.log10(np.maximum(mean, 1e-12)))
         return np.asarray(mean)

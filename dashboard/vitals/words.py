@@ -12,6 +12,9 @@ import cel
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import DAY_US, HOUR_US
+from dashboard.vitals import series
+
 
 class Why(IntEnum):
     """Why a point takes part or not; the names are text keys `vital_why.<name>`."""
@@ -73,6 +76,20 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class Series(Points):
+    """Points over steps of time (`series`): steps[steps × points] of begins `begin_us`; `value` is the newest step."""
+
+    steps: NDArray[np.float64]
+    begin_us: NDArray[np.int64]
+
+    @classmethod
+    def over(cls, steps: NDArray[np.float64], begin_us: NDArray[np.int64], zone: int = -1) -> Series:
+        """Points 1, 2 … over steps, all of one zone; for tries and tests."""
+        last = Points.of(*steps[-1].tolist(), zone=zone)
+        return cls(last.device, last.value, last.time_us, last.why, last.zone, steps, begin_us)
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """Records as rooms show them, with an `at_us` where age matters."""
 
@@ -101,6 +118,10 @@ class Unknown(Exception):
     """There is nothing to compute from: no value, which is not the same as a bad one."""
 
 
+class Nothing(Unknown):
+    """Everything is known, and there was nothing to measure: no case was due, no order was sent."""
+
+
 FunctionT = TypeVar("FunctionT", bound=Callable[..., float])
 
 
@@ -115,7 +136,7 @@ class Words:
 
     def __init__(self, inputs: Mapping[str, Input] | None = None) -> None:
         self.inputs: Mapping[str, Input] = inputs or {}
-        self.now_us = 0
+        self.now_us = self.offset_us = 0
         self.known: dict[str, object] = {}
         self._unknown = False
         self._context = cel.Context()
@@ -124,15 +145,19 @@ class Words:
             if getattr(method, "word", False):
                 self._context.add_function(name, getattr(self, name))
 
-    def use(self, inputs: Mapping[str, Input], now_us: int, hour: int) -> None:
+    def use(self, inputs: Mapping[str, Input], now_us: int, offset_us: int) -> None:
         """Other inputs, same words: a context is made once and used for thousands of evaluations.
 
-        `hour` is that of the city's day at `now_us`.
+        `offset_us` is the city's wall clock minus UTC.
         """
-        self.inputs, self.now_us, self.known = inputs, now_us, {"hour": float(hour)}
+        self.inputs, self.now_us, self.offset_us = inputs, now_us, offset_us
+        self.known = {"hour": float((now_us + offset_us) % DAY_US // HOUR_US)}
 
     def run(self, program: Any) -> float:  # noqa: ANN401 - a compiled expression
-        """The value of an expression; True is 1. Raises `Unknown` when an input has nothing to say."""
+        """The value of an expression; True is 1.
+
+        Raises `Unknown` when an input has nothing to say, `Nothing` when inputs have and there was nothing to measure.
+        """
         self._unknown = False
         try:
             found = program.execute(self._context)
@@ -144,7 +169,7 @@ class Words:
             raise Unknown
         number = float(found)
         if not math.isfinite(number):
-            raise Unknown
+            raise Nothing
         return number
 
     def _resolve(self, name: str) -> object:
@@ -248,6 +273,55 @@ class Words:
             found |= set(points.device[points.taking_part & (points.value >= limit)].tolist())
         return float(len(found))
 
+    # points over steps of time
+
+    @word
+    def night_excess(self, name: str, begin_h: float, end_h: float) -> float:
+        """By how much of its base the least flow between two hours of last night lies above it, over all zones."""
+        found = self._series(name)
+        local_us = found.begin_us + self.offset_us
+        excess = series.night_excess(series.nights(local_us, found.steps, found.zone, begin_h, end_h))
+        self._unknown |= math.isnan(excess)
+        return excess
+
+    @word
+    def steps_above_today(self, name: str, beside: str, limit: float) -> float:
+        """In how many steps of the city's day, over all points, one lay more than `limit` over the mean of `beside`."""
+        found, level = self._series(name), self._series(beside)
+        midnight = (self.now_us + self.offset_us) // DAY_US * DAY_US
+        local_us = found.begin_us + self.offset_us
+        return float(series.steps_above(local_us, midnight, found.steps, level.steps, limit))
+
+    @word
+    def lag_median_s(self, name: str, below: float, leading: str, leading_below: float) -> float:
+        """The median of the spans from `leading` falling below a limit to a point falling below its own."""
+        lags = self._lags(name, below, leading, leading_below)
+        return float(np.median(lags)) if len(lags) else math.nan
+
+    @word
+    def lag_highest_s(self, name: str, below: float, leading: str, leading_below: float) -> float:
+        """The longest of these spans."""
+        return float(self._lags(name, below, leading, leading_below).max(initial=0.0))
+
+    def _lags(self, name: str, below: float, leading: str, leading_below: float) -> NDArray[np.float64]:
+        found, lead = self._series(name), self._series(leading)
+        return series.lags_s(found.begin_us, found.steps, below, lead.steps, leading_below)
+
+    @word
+    def since_s(self, name: str, low: float, high: float) -> float:
+        """Seconds since the end of the newest step in which a point lay within two limits."""
+        found = self._series(name)
+        seconds = series.since_s(found.begin_us, found.steps, low, high, self.now_us)
+        self._unknown |= math.isnan(seconds)
+        return seconds
+
+    def _series(self, name: str) -> Series:
+        found = self.inputs[name]
+        if not isinstance(found, Series):
+            raise TypeError(f"{name} has no steps")
+        self._unknown |= not found.taking_part.any()
+        return found
+
     # records
 
     @word
@@ -262,8 +336,32 @@ class Words:
     @word
     def sum_of(self, name: str, field: str) -> float:
         """The sum of a number that the records bring; one that brings none adds nothing."""
-        given = [item.get(field) for item in self._records(name)]
-        return float(sum(value for value in given if isinstance(value, int | float)))
+        return float(sum(self._numbers(name, field)))
+
+    @word
+    def median_of(self, name: str, field: str) -> float:
+        """The median of a number that the records bring; nothing to measure without any."""
+        given = self._numbers(name, field)
+        return float(np.median(given)) if given else math.nan
+
+    @word
+    def p90_of(self, name: str, field: str) -> float:
+        """Nine in ten of the records bring no more than this."""
+        given = self._numbers(name, field)
+        return float(np.percentile(given, 90)) if given else math.nan
+
+    def _numbers(self, name: str, field: str) -> list[float]:
+        return [
+            float(value) for item in self._records(name) if isinstance(value := item.get(field), int | float)
+        ]
+
+    @word
+    def clusters(self, name: str, least: float, metres: float, seconds: float) -> float:
+        """How many groups there are of `least` or more records of one `kind` near each other in place and time."""
+        by_kind: dict[object, list[Mapping[str, Any]]] = {}
+        for item in self._records(name):
+            by_kind.setdefault(item.get("kind"), []).append(item)
+        return float(sum(groups(items, int(least), metres, seconds) for items in by_kind.values()))
 
     @word
     def oldest_s(self, name: str) -> float:
@@ -305,3 +403,29 @@ class Words:
         if not isinstance(found, Installed):
             return Installed(1, 1) if isinstance(found, Figure) else Installed(0, 0)
         return found
+
+
+def groups(items: Sequence[Mapping[str, Any]], least: int, metres: float, seconds: float) -> int:
+    """How many groups records with `lon`, `lat` and `at_us` form.
+
+    One that has `least` - 1 others within `metres` and `seconds` is the heart of a group; hearts near each other are of
+    one group.
+    """
+    lonlat = np.array([(item["lon"], item["lat"]) for item in items], np.float64).reshape(-1, 2)
+    xy = (
+        lonlat * 111_320.0 * np.array([math.cos(math.radians(float(lonlat[:, 1].mean()))), 1.0])
+        if items
+        else lonlat
+    )
+    at_s = np.array([item["at_us"] for item in items], np.float64) / 1e6
+    away = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1))
+    near = (away <= metres) & (np.abs(at_s[:, None] - at_s) <= seconds)
+    left = set(np.flatnonzero(near.sum(axis=1) >= least).tolist())
+    found = 0
+    while left:
+        found, reached = found + 1, {left.pop()}
+        while reached:
+            joined = set(np.flatnonzero(near[reached.pop()]).tolist()) & left
+            left -= joined
+            reached |= joined
+    return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from events.citytime import CityTime
 from events.detectors import Detector, Ints
+from events.detectors.bonds import Downstream, Together, bonds, no_pipes
 from events.detectors.families import (
     Compared,
     Drift,
@@ -19,6 +20,7 @@ from events.detectors.families import (
     Totals,
     Tumbling,
 )
+from events.detectors.groups import Apart, Balance, Grouped
 from events.detectors.memory import Memory
 from events.detectors.novelty import Novelty
 from events.detectors.watches import Watches, compile_points, compile_watches, first_at, threshold
@@ -75,6 +77,8 @@ RECIPES = (
     Recipe(Stuck, lambda part: part.detector == "stuck", _nothing),
     Recipe(Drift, lambda part: part.detector == "drift", _nothing),
     Recipe(Novelty, lambda part: part.detector == "novelty", _nothing),
+    Recipe(Balance, lambda part: part.detector == "balance", _nothing),
+    Recipe(Apart, lambda part: part.detector == "apart", _nothing),
 )
 
 
@@ -84,6 +88,7 @@ def build(
     city: CityTime,
     usual: Usual | None = None,
     switches: Switches = nothing_switched,
+    downstream: Downstream = no_pipes,
 ) -> list[Detector]:
     """The detectors that these rules need on these devices, in the order in which they observe.
 
@@ -92,10 +97,21 @@ def build(
     usual = usual or Usual.nothing(registry.size, city)
     memory = Memory(remembered(rules, registry))
     guards = Guards(rules, registry, city, memory, usual, switches)
-    around = Surroundings(guards, usual, Others(registry, memory))
+    around = Surroundings(
+        guards, usual, Others(registry, memory), lambda watches: bonds(watches, rules, registry, downstream)
+    )
     compiled = ((recipe, compile_watches(rules, registry, recipe.takes, recipe.extra)) for recipe in RECIPES)
     families = [recipe.make(watches, around) for recipe, watches in compiled if len(watches)]
     return [memory, *families] if len(memory.watches) else families
+
+
+def fates(rules: RuleSet, registry: Registry, detectors: Iterable[Detector]) -> Together:
+    """What is taken again with what, when something comes late."""
+    found = Together.of(clocks(rules, registry))
+    for detector in detectors:
+        if isinstance(detector, Grouped):
+            found = found.joined(detector.watches, detector.bonds)
+    return found
 
 
 def clocks(rules: RuleSet, registry: Registry) -> Ints:

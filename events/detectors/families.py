@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from events.detectors import NOTHING, Findings, Floats, Ints, Times, merged
+from events.detectors.bonds import Bonds
 from events.detectors.columns import NEVER, Columns, Spec
 from events.detectors.hold import STATE, Bools, Hold, Phase
 from events.detectors.watches import Watches
@@ -54,6 +55,8 @@ class Surroundings:
     guards: Guards
     usual: Usual
     others: Others
+    #: Which of some watches belong together.
+    bonds: Callable[[Watches], Bonds]
 
 
 class Family:
@@ -358,7 +361,7 @@ class Stuck(Family):
     """Equal values in a row, as far as that is surprising for this point: digital and slow ones never surprise.
 
     The share of readings that differ from the one before is learned; a run counts while a run that long had
-    less than one chance in 4 000.
+    less than one chance in 4 000. Zeros are no run: a pipe without flow, a street without water.
     """
 
     name = "stuck"
@@ -374,7 +377,7 @@ class Stuck(Family):
     def _sample(self, w: Ints, time_us: Times, value: Floats) -> Findings:
         state, rows = self.columns, dense(w)
         previous = state["previous"][rows]
-        same = value == previous
+        same = (value == previous) & (value != 0.0)
         run = np.where(same, state["run"][rows] + 1, 1)
         # what is learned stands still during a long run, or a stuck sensor would teach that it is one
         learns = (run <= self.watches.on[rows]) & ~np.isnan(previous)

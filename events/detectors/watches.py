@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import SECOND_US
-from events.rules import ANY_KIND, EVERY_CHANNEL, Edge, OfDevice, Part, Rule, RuleSet, SpanOfDevice
+from events.rules import ANY_KIND, EVERY_CHANNEL, GROUPED, Edge, OfDevice, Part, Rule, RuleSet, SpanOfDevice
 from iot.kinds import Kind
 from iot.registry import Device, Registry
 
 #: Detectors that speak once a window of the clock.
-TUMBLING = frozenset({"mean", "leq", "highest", "lowest", "total"})
+TUMBLING = frozenset({"mean", "leq", "highest", "lowest", "total"}) | GROUPED
 #: What a signal is compared with, and how: even numbers are ratios.
 AGAINST = {
     (None, "difference"): 0, (None, "ratio"): 0, ("usual", "difference"): 1, ("usual", "ratio"): 2,

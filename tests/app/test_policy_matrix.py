@@ -30,7 +30,7 @@ from tests.conftest import ROOMS, ROOT
 OPEN_ROUTES = {
     "GET /api/v1/push/{name}", "POST /api/v1/push/{name}",
     "GET /", "GET /login", "POST /login", "POST /logout", "GET /once/{link}", "GET /api/v1/health",
-    "GET /api/v1/ready", "DELETE,GET,PATCH,POST,PUT /api/{rest}", "GET /assets/theme.css",
+    "GET /api/v1/ready", "DELETE,GET,PATCH,POST,PUT /api/{rest}",
     "GET /vendors", "GET /api/v1/vendors",
     "POST /api/v1/auth/token", "GET /api/v1/auth/me", "GET /api/v1/texts/{language}",
 }  # fmt: skip

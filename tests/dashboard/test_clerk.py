@@ -17,7 +17,7 @@ from core.changes import Feed
 from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, ManualClock
 from core.db import Database, connect
 from core.domains import Domains
-from dashboard.vitals import declare, store
+from dashboard.vitals import declare, index, store
 from dashboard.vitals.clerk import Clerk
 from dashboard.vitals.declare import Vital
 from dashboard.vitals.inputs import Rows
@@ -34,7 +34,10 @@ from iot.registry_store import DeviceRow
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = Local(ZoneInfo("Asia/Shanghai"), weekly)
-KEYS = ("ws_pressure_min", "fl_depth_max", "dis_unsigned", "dis_handle_ontime", "sys_device_online")
+KEYS = (
+    "ws_pressure_min", "fl_depth_max", "dis_unsigned", "dis_handle_ontime", "sys_device_online", "ws_mnf_excess",
+    "fl_recede_time",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -66,7 +69,9 @@ class Town:
 
     def clerk(self) -> Clerk:
         past = StoredPast(self.database)
-        return Clerk(self.vitals, self.database, self.clock, LOCAL, past, self.rooms, self.registry)
+        return Clerk(
+            self.vitals, self.database, self.clock, LOCAL, past, self.rooms, self.registry, index.load()
+        )
 
     async def say(
         self, device: str, channel: str, times_us: list[int], values: list[float], *, history: bool = False
@@ -114,6 +119,10 @@ async def town(database: Database, shipped: Domains) -> AsyncIterator[Town]:
     rows.append(
         DeviceRow("d1", "fl_street_depth", "积水点", "Gauge", 121.5, 31.2, "gw", params={"period_s": 60})
     )
+    rows += [
+        DeviceRow(f"q{n}", "ws_flow_meter", "流量", "Meter", 121.5, 31.2, "gw", zone="z1") for n in (1, 2)
+    ]
+    rows.append(DeviceRow("r1", "fl_rain", "雨量站", "Rain gauge", 121.5, 31.2, "gw"))
     async with database.transaction() as connection:
         await registry_store.put_gateway(connection, "gw", clock.now_us())
         await registry_store.put_devices(connection, rows, catalogue, clock.now_us())
@@ -149,22 +158,75 @@ async def test_the_shown_value_is_what_a_recomputation_from_raw_readings_gives(t
     assert (row["state"], row["n"], row["total"], row["confidence"]) == ("ok", 3, 3, 1.0)
 
 
+async def test_last_night_s_excess_is_that_of_the_hours_that_are_stored(town: Town) -> None:
+    now = town.clock.now_us()
+    hours = np.arange(now // HOUR_US - 20 * 24, now // HOUR_US) * HOUR_US
+    rng = np.random.default_rng(5)
+    flows = {device: rng.uniform(20, 40, len(hours)) for device in ("q1", "q2")}
+    for device, values in flows.items():
+        await town.say(device, "flow", hours.tolist(), values.tolist(), history=True)
+    await town.clerk().start()
+    sums = flows["q1"] + flows["q2"]
+    nights: dict[int, list[float]] = {}
+    for begin, value in zip((hours + 8 * HOUR_US).tolist(), sums.tolist(), strict=True):
+        if begin % DAY_US in (2 * HOUR_US, 3 * HOUR_US):
+            nights.setdefault(begin // DAY_US, []).append(value)
+    *before, last = [min(both) for _, both in sorted(nights.items()) if len(both) == 2]
+    row = (await town.rows())["ws_mnf_excess"]
+    assert row["value"] == pytest.approx(100 * (last / float(np.median(before)) - 1))
+    assert (row["state"], row["n"], row["total"]) == ("ok", 2, 2)
+
+
+async def test_water_is_measured_from_the_end_of_the_rain_until_the_road_is_free(town: Town) -> None:
+    now = town.clock.now_us() // (15 * MINUTE_US) * 15 * MINUTE_US
+    fives = [now - n * 5 * MINUTE_US for n in range(48, 0, -1)]
+    clerk = town.clerk()
+    await clerk.start()
+    assert clerk.shown["fl_recede_time"].state == "no_data", "nobody has spoken"
+    clerk.take(await town.say("r1", "rain_1h", fives, [30.0] * 12 + [0.0] * 36))
+    clerk.take(await town.say("d1", "depth", fives, [0.0] * 48))
+    await clerk.turn()
+    assert (clerk.shown["fl_recede_time"].state, clerk.shown["fl_recede_time"].value) == ("empty", None)
+    clerk.take(await town.say("d1", "depth", [at + 1 for at in fives], [20.0] * 30 + [4.0] * 18))
+    await clerk.turn()
+    assert clerk.shown["fl_recede_time"].value == (30 - 12) * 5, (
+        "by hand: rain until step 12, water until step 30"
+    )
+
+
+async def test_the_index_is_a_row_with_its_parts_and_turns_to_the_worst_under_level_1(town: Town) -> None:
+    clerk = town.clerk()
+    await clerk.start()
+    now = town.clock.now_us()
+    for device in ("p1", "p2", "p3"):
+        clerk.take(await town.say(device, "pressure", [now], [0.3]))
+    await clerk.turn()
+    (item,) = [each for each in await town.source().all() if each["id"] == index.KEY]
+    made_of = item["made_of"]
+    assert isinstance(made_of, list)
+    assert (item["shows"], item["slot"]) == ("mean", "index")
+    assert sum(part["points"] for part in made_of) == pytest.approx(item["value"])
+    assert {part["key"]: part["score"] for part in made_of}["water_supply"] == 100
+    town.rooms.rows = {"incidents": [{"domain": "gas", "standing": True, "level": 1, "at_us": now}]}
+    await clerk.turn()
+    (item,) = [each for each in await town.source().all() if each["id"] == index.KEY]
+    assert (item["value"], item["shows"]) == (10.0, "worst")
+
+
 async def test_a_turn_is_one_piece_of_news(town: Town) -> None:
     feed = Feed(town.database)
     await feed.start()
     clerk = town.clerk()
     await clerk.start()
-    await clerk.turn()
     assert [(change.topic, change.key) for change in await feed.read()] == [("vitals", "now")]
 
 
-async def test_a_clerk_that_starts_late_knows_what_was_said_before(town: Town) -> None:
+async def test_a_clerk_that_starts_says_at_once_what_is_now_before_it_recalls_what_was(town: Town) -> None:
     now = town.clock.now_us()
     for device in ("p1", "p2", "p3"):
         await town.say(device, "pressure", [now - 60 * SECOND_US, now], [0.30, 0.34])
     clerk = town.clerk()
     await clerk.start()
-    await clerk.turn()
     assert clerk.shown["ws_pressure_min"].value == pytest.approx(0.32)
 
 
@@ -193,12 +255,14 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
         await town.say(device, "pressure", quarters, [0.30 + 0.01 * number] * len(quarters), history=True)
     clerk = town.clerk()
     await clerk.start()
+    await clerk.recall()
     await clerk.turn()
     item = next(each for each in await town.source().all() if each["id"] == "ws_pressure_min")
     trend = item["trend"]
     assert isinstance(trend, dict)
     assert trend["values"] == [0.3] * 96
     assert None not in trend["low"] + trend["high"]
+    assert len(trend["ahead_low"]) == 16, "a vital sign with limits also tells what is usual soon"
     assert item["history_days"] == 7, "a Saturday is compared with days of rest"
     hour = LOCAL.at(now).hour
     assert clerk.usuals["ws_pressure_min"]["rest", hour].median == pytest.approx(
@@ -207,6 +271,7 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
     before = await store.history(town.database, 0, now + DAY_US)
     again = town.clerk()
     await again.start()
+    await again.recall()
     after = await store.history(town.database, 0, now + DAY_US)
     assert len(before["ws_pressure_min"].at_us) == len(after["ws_pressure_min"].at_us), (
         "a restart adds nothing"
@@ -221,11 +286,11 @@ async def test_screens_that_opened_before_the_history_was_filled_in_show_it_seco
     source = town.source()
     first = await source.all()
     assert {(item["id"], item["state"], item["value"]) for item in first} == {
-        (v.key, "no_data", None) for v in town.vitals
+        (key, "no_data", None) for key in (index.KEY, *(v.key for v in town.vitals))
     }
     clerk = town.clerk()
     await clerk.start()
-    await clerk.turn()
+    await clerk.recall()
     town.clock.advance(10)
     item = next(each for each in await source.all() if each["id"] == "ws_pressure_min")
     trend = item["trend"]
@@ -310,4 +375,4 @@ async def test_vitals_that_are_declared_no_more_leave(town: Town) -> None:
     await clerk.turn()
     fewer = replace(town, vitals=town.vitals[:1]).clerk()
     await fewer.start()
-    assert set(await town.rows()) == {town.vitals[0].key}
+    assert set(await town.rows()) == {town.vitals[0].key, index.KEY}

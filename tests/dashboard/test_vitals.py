@@ -70,7 +70,7 @@ def pressure(tmp_path: Path) -> Vital:
 
 def reading(found: Vital, usual: Usual | None = None, **inputs: Input) -> Reading:
     words = Words()
-    words.use(inputs, NOW_US, 15)
+    words.use(inputs, NOW_US, 8 * HOUR_US)
     return evaluate(found, words, usual)
 
 
@@ -78,7 +78,7 @@ def say(expression: str, **inputs: Input) -> float:
     import cel
 
     words = Words()
-    words.use(inputs, NOW_US, 23)
+    words.use(inputs, NOW_US, 15 * HOUR_US)
     return words.run(cel.compile(expression))
 
 

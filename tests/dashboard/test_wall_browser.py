@@ -143,6 +143,67 @@ async def test_a_distant_reader_gets_larger_type_and_fewer_rows(
         assert size > 8 * 1.15, "body type grew with the distance"
 
 
+ON_A_SEAM = """(seams) => {
+  const walker = document.createTreeWalker(document.getElementById("wall"), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const { parentElement: parent } = walker.currentNode;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const end = getComputedStyle(parent).textOverflow === "ellipsis" ? parent.getBoundingClientRect().right : Infinity;
+    const boxes = [...range.getClientRects()].map(({ left, right }) => [left, Math.min(right, end)]);
+    const hit = boxes.some(([left, right]) => seams.some((x) => left < x - 1 && right > x + 1));
+    if (hit && !parent.closest("#foot")) found.push(walker.currentNode.textContent);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "seams", "language"),
+    [
+        ("profile=lcd", (640, 1280), "zh"),
+        pytest.param(
+            "width_mm=4800&reader_m=5&seams_mm=1200,2400,3600", (480, 960, 1440), "en", marks=pytest.mark.long
+        ),
+    ],
+)
+async def test_no_word_lies_on_a_bezel(
+    opened: Browser, profile: str, seams: tuple[int, ...], language: str
+) -> None:
+    async with wall(opened, "alarm", FULL_HD, language, f"&{profile}") as seen:
+        await seen.page.locator(".kpi").first.wait_for()
+        assert await seen.page.evaluate(ON_A_SEAM, seams) == []
+        assert await seen.page.evaluate(AUDIT) == {"overflowing": [], "outside": [], "small": []}
+
+
+async def test_a_wall_that_loads_anew_shows_the_old_picture_until_the_new_one_stands(opened: Browser) -> None:
+    async with wall(opened, "alarm", FULL_HD) as seen:
+        page = seen.page
+        for turn in (1, 2):
+            frame = page.frames[-1]
+            await frame.evaluate("window.cityopsRenewal.begin(); window.cityopsWall.old = true")
+            await page.locator("iframe.next").wait_for(state="attached")
+            assert await frame.locator("#counters .c1").is_visible()
+            await page.locator("iframe.shown").wait_for(timeout=20_000)
+            await page.locator("iframe.next").wait_for(state="detached")
+            assert await page.locator("iframe").count() == 1, f"turn {turn}"
+            assert await page.locator("#wall").count() == 0, "the first one has left"
+            assert await page.frames[-1].locator("#counters .c1 b").inner_text() == "1"
+            assert await page.frames[-1].evaluate("window.cityopsWall.old") is None
+        assert seen.errors == []
+
+
+async def test_what_is_minor_and_known_has_no_card_until_it_waits_for_somebody(opened: Browser) -> None:
+    async with wall(opened, "calm", FULL_HD) as seen:
+        page = seen.page
+        assert await page.locator("#stream .incident.l4").count() == 3
+        assert await page.locator("#card .card").count() == 0
+        waiting = {**scripted.incidents("calm")[0], "acknowledged_at": None, "state": "open"}
+        seen.screens.nouns["incidents"].put([waiting])
+        await page.locator("#card .card.l4").wait_for(timeout=4000)
+
+
 async def test_scenes_take_turns_and_a_level_2_incident_stops_them_at_its_own(opened: Browser) -> None:
     async with wall(opened, "calm", FULL_HD, "zh", "&rotate=1") as seen:
         page = seen.page
@@ -196,7 +257,7 @@ async def test_the_console_s_orders_reach_the_wall(opened: Browser) -> None:
         seen.screens.status.put([item])
         await page.locator("#vitals h2 small").filter(has_text="防汛").wait_for(timeout=5000)
         await page.locator("#card h3").filter(has_text="延安东路").wait_for(timeout=5000)
-        assert "林静 已静音" in await page.locator("#foot").inner_text()
+        assert "林静 已静音至 15:47：领导讲话" in await page.locator("#foot").inner_text()
 
 
 async def test_without_colour_the_two_unacknowledged_incidents_are_still_first_and_ringed(

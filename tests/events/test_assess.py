@@ -7,7 +7,8 @@ import pytest
 from core.clock import MINUTE_US
 from core.text import Texts
 from events.assess import Assessment, Assessor
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
+from events.facts import Fact
 from events.place import Candidate, Heard, Place, World
 from events.sentence import Speech
 from events.types import IncidentType, Kind

@@ -18,14 +18,15 @@ from events.background import (
     USUAL_HOURS,
     USUAL_RATE,
     Background,
-    Crowd,
+    Nearby,
     Speakers,
     at_least,
     in_order,
     in_the_wind,
     together,
 )
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
+from events.facts import Fact
 from events.place import NOWHERE, Place, World, related
 from events.types import IncidentType, Kind, Near
 from tests.events.test_correlate import TYPES, groups
@@ -103,7 +104,7 @@ def test_independent_tails_are_combined_so_that_chance_keeps_its_level() -> None
     "near", [Near(within_m=500), Near(same=("zone",)), Near(same=("zone",), within_m=900)]
 )
 def test_speakers_around_a_place_are_counted(near: Near) -> None:
-    found = Crowd(Speakers(CITY), (), near, NOWHERE).around(CITY[820])
+    found = Nearby(Speakers(CITY), near, NOWHERE).around(CITY[820])
     exact = sum(related(near, other, CITY[820]) for other in CITY)
     assert exact * 0.75 <= found <= exact
 
@@ -112,7 +113,7 @@ def test_speakers_in_the_wind_are_as_many_as_the_strip_takes() -> None:
     near = Near(downwind_m=2000)
     world = World(wind=lambda *_: 0.4)
     exact = sum(related(near, other, CITY[820], world) for other in CITY)
-    assert Crowd(Speakers(CITY), (), near, world).around(CITY[820]) == pytest.approx(exact, rel=0.25)
+    assert Nearby(Speakers(CITY), near, world).around(CITY[820]) == pytest.approx(exact, rel=0.25)
     assert in_the_wind(10.0) == 1.0
 
 
@@ -130,7 +131,7 @@ def test_speakers_along_pipes_are_measured() -> None:
     near, world = Near(along_m=1000), World(Rows())
     exact = sum(related(near, other, piped[820], world) for other in piped)
     assert exact == 9
-    found = Crowd(Speakers(piped), (), near, world).around(piped[820])
+    found = Nearby(Speakers(piped), near, world).around(piped[820])
     assert found == pytest.approx(exact, rel=0.5)
 
 
@@ -139,26 +140,28 @@ def test_speakers_along_pipes_are_measured() -> None:
 
 def test_a_rate_is_that_of_the_last_hours_and_rises_within_minutes() -> None:
     background = Background(SPEAKERS)
-    quiet = background.rate("ws.pressure.drop", NOON_US)
+    (crowd,) = background.crowds(["ws.pressure.drop"], Near(within_m=500), NOWHERE, [])
+    quiet = background.rates(crowd, NOON_US)
     assert quiet < USUAL_RATE
     for n in range(400):  # 1 600 an hour: one per point and hour
         background.note("ws.pressure.drop", f"{n}", NOON_US + round(n * 2.25 * SECOND_US))
-    assert background.rate("ws.pressure.drop", NOON_US + 15 * MINUTE_US) == pytest.approx(0.5, rel=0.2)
-    assert background.rate("ws.pressure.drop", NOON_US + 7 * HOUR_US) == quiet
+    assert background.rates(crowd, NOON_US + 15 * MINUTE_US) == pytest.approx(0.5, rel=0.2)
+    assert background.rates(crowd, NOON_US + 7 * HOUR_US) == quiet
 
 
 def test_a_fact_counts_once_and_one_that_is_taken_back_not_at_all() -> None:
     background = Background(SPEAKERS)
+    (crowd,) = background.crowds(["ws.pressure.drop"], Near(within_m=500), NOWHERE, [])
     for _ in range(3):
         background.note("ws.pressure.drop", "a", NOON_US)
-    once = background.rate("ws.pressure.drop", NOON_US)
+    once = background.rates(crowd, NOON_US)
     assert once == pytest.approx((1 / len(CITY) + USUAL_RATE * USUAL_HOURS) / (MEMORY_US / HOUR_US + 0.25))
-    assert background.rate("ws.pressure.drop", NOON_US, without=1) < once
+    assert background.rates(crowd, NOON_US, {"ws.pressure.drop": 1}) < once
     background.forget("ws.pressure.drop", "a", NOON_US)
-    assert background.rate("ws.pressure.drop", NOON_US) < once
+    assert background.rates(crowd, NOON_US) < once
     background.note("ws.pressure.drop", "b", NOON_US)
     background.forget_before(NOON_US + MEMORY_US + 1)
-    assert background.rate("ws.pressure.drop", NOON_US) < once
+    assert background.rates(crowd, NOON_US) < once
 
 
 # -- what follows ----------------------------------------------------------------------------------------------

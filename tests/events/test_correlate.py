@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import MINUTE_US
-from events.correlate import Correlator, Fact, Group, Standing
+from events.correlate import Correlator
+from events.facts import Fact, Group, Standing
 from events.place import NOWHERE, Place, World
 from events.types import IncidentType, Kind
 from tests.events.world import NOON_US

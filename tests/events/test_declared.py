@@ -6,8 +6,9 @@ import pytest
 
 from core.clock import DAY_US, MINUTE_US
 from events.background import Background
-from events.correlate import Correlator, Fact
+from events.correlate import Correlator
 from events.engine import Model
+from events.facts import Fact
 from events.place import Place
 from tests.events.world import NOON_US
 
@@ -43,6 +44,19 @@ def test_more_water_by_night_and_a_leak_that_is_heard_are_a_leak(model: Model) -
     night, noise = fact("ws.flow.night", 1), fact("ws.noise.leak", 2, after_us=3600 * 1_000_000)
     assert "water_leak" in opened(model, night, noise)
     assert "water_leak" not in opened(model, night)
+
+
+def test_a_district_that_takes_far_more_than_usual_has_a_burst_unless_it_is_known_to_leak(
+    model: Model,
+) -> None:
+    burst = fact("ws.balance.burst", 1, after_us=9 * DAY_US)
+    assert "water_burst" in opened(model, burst)
+    known = fact("incident.water_leak", 2, after_us=DAY_US)
+    assert "water_burst" not in opened(model, known, burst)
+    assert "water_burst" in opened(
+        model, fact("incident.water_leak", 2, zone="DMA-01", after_us=DAY_US), burst
+    )
+    assert "water_leak" in opened(model, fact("ws.balance.night", 1))
 
 
 def test_registered_works_explain_what_looks_like_a_leak(model: Model) -> None:

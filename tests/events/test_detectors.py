@@ -65,11 +65,28 @@ FIRE = rule(
     "fire", ["detector"], channel="alarm", on={"equals": 1, "for": "10s"}, off={"equals": 0, "for": "30s"}
 )
 
+BALANCE = rule(
+    "balance", ["logger"], channel="pressure", unit="MPa", detector="balance", group="zone", window="3m",
+    on={"at_least": 0.3, "min_samples": 2}, off={"below": 0.2},
+)  # fmt: skip
+APART = rule(
+    "apart", ["logger"], channel="pressure", unit="MPa", detector="apart", group="city", window="3m", wait="30s",
+    on={"at_least": 0.1}, off={"below": 0.05},
+)  # fmt: skip
+
 FAMILIES: dict[str, RuleDecl] = {
     "threshold": LOW, "lower": LOWER, "fall": DROP, "rise": RISE, "count": OFTEN, "sum": WET, "mean": MEAN,
-    "stuck": STUCK, "drift": DRIFT, "novelty": NOVEL,
+    "stuck": STUCK, "drift": DRIFT, "novelty": NOVEL, "balance": BALANCE, "apart": APART,
 }  # fmt: skip
-CITYWIDE = registry([device(1, "logger"), device(2, "logger"), device(3, "logger")])
+#: The third takes out of the district of the first two what it brings into that of its own and of the fourth.
+CITYWIDE = registry(
+    [
+        device(1, "logger", zone="A"), device(2, "logger", zone="A"),
+        device(3, "logger", zone="B", params={"leaves": "A"}), device(4, "logger", zone="B"),
+        device(5, "logger", zone="C"),
+    ]
+)  # fmt: skip
+POINTS = CITYWIDE.size
 
 
 def detectors(decl: RuleDecl, reg: Registry = CITYWIDE) -> list[Detector]:
@@ -103,17 +120,17 @@ Trace = list[tuple[int, int, float]]
 
 traces = st.lists(
     st.tuples(
-        st.integers(0, 2),
+        st.integers(0, POINTS - 1),
         st.integers(1, 6),
         st.sampled_from([0.05, 0.11, 0.13, 0.15, 0.17, 0.22, 0.31, 0.32]),
     ),
-    max_size=60,
+    max_size=80,
 )
 
 
 def columns(trace: Trace) -> tuple[Any, Any, Any]:
     """(point, half-minutes since the point's last, value) → columns sorted by (point, time)."""
-    clock = dict.fromkeys(range(3), NOON_US)
+    clock = dict.fromkeys(range(POINTS), NOON_US)
     rows = []
     for point, wait, value in trace:
         clock[point] += wait * MINUTE_US // 2
@@ -186,7 +203,7 @@ def test_a_restored_detector_goes_on_as_if_nothing_had_happened(
     early = time_us < NOON_US + cut * MINUTE_US // 100
     one, other = detectors(decl)[0], detectors(decl)[0]
     one.observe(point[early], time_us[early], value[early])
-    everybody = np.arange(3, dtype=np.int32)
+    everybody = np.arange(POINTS, dtype=np.int32)
     other.restore(one.state(everybody))
     again = other.observe(point[~early], time_us[~early], value[~early])
     assert again.tolist() == one.observe(point[~early], time_us[~early], value[~early]).tolist()
@@ -204,7 +221,7 @@ def test_the_columns_given_stay_untouched_and_forgotten_points_begin_anew(
     (detector,) = detectors(decl)
     first = detector.observe(point, time_us, value)
     assert all((a == b).all() for a, b in zip(before, (point, time_us, value), strict=True))
-    detector.forget(np.arange(3, dtype=np.int32))
+    detector.forget(np.arange(POINTS, dtype=np.int32))
     assert detector.observe(point, time_us, value).tolist() == first.tolist()
 
 

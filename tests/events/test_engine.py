@@ -9,6 +9,8 @@ from core.actor import Actor
 from core.clock import MINUTE_US, to_datetime
 from core.errors import Invalid, WrongState
 from events import actions
+from events.place import NOWHERE
+from events.types import Near
 from tests.events.conftest import City
 
 DESK = Actor("u1", "值班员", frozenset({"duty_operator"}))
@@ -99,6 +101,37 @@ async def test_a_flooded_underpass_is_a_life_incident_at_once(city: City) -> Non
     assert "44 cm" in str(incident["said"]) or "45 cm" in str(incident["said"])
 
 
+async def flooded(city: City, number: int, second: float) -> None:
+    depth = {second + 60.0 * step: value for step, value in enumerate((0, 4, 18, 22, 27, 31, 44, 45))}
+    await city.say(city.batch(f"fl_underpass-{number}", "depth", depth))
+
+
+async def test_a_storm_is_the_parent_of_its_underpasses_and_they_are_evidence_of_it(city: City) -> None:
+    await city.begin()
+    await flooded(city, 1, 60)
+    (before,) = await city.incidents()
+    async with city.database.transaction() as connection:
+        await actions.report(
+            connection, DESK, city.clock.now_us(),
+            id="w1", kind="report.rain_warning", at=before["started_at"], lon=121.5, lat=31.24,
+        )  # fmt: skip
+    await city.wait(2)
+    storm = next(each for each in await city.incidents() if each["type"] == "storm_waterlogging")
+    assert before["id"] in [
+        each["fact"] for each in (await city.views.incident(str(storm["id"])))["evidence"]
+    ]
+    await city.begin()
+    await flooded(city, 2, 600)
+    children = [each for each in await city.incidents() if each["type"] == "underpass_flood"]
+    assert [each["parent"] for each in children] == [storm["id"], storm["id"]]
+    await act(city, before["id"], "dismiss", reason="误报")
+    await city.wait(2)
+    evidence = (await city.views.incident(str(storm["id"])))["evidence"]
+    still = [each["fact"] for each in evidence if not each.get("left_at")]
+    assert len(still) == 2
+    assert before["id"] not in still
+
+
 async def test_a_noisy_night_is_an_incident_and_a_permit_speaks_against_it(city: City) -> None:
     await city.begin()
     night = 10 * 3600.0
@@ -171,12 +204,18 @@ async def test_a_restart_knows_the_rates_of_what_came_before_whatever_became_of_
     (incident,) = await city.incidents()
     await act(city, incident["id"], "dismiss", reason="冲洗")
     await city.wait(1)
-    assert city.life is not None
     at_us = city.clock.now_us()
-    before = city.life.engine.correlator.background.rate("ws.pressure.drop", at_us)
+    before = rate(city, "ws.pressure.drop", at_us)
     await city.begin()
-    after = city.life.engine.correlator.background.rate("ws.pressure.drop", at_us)
-    assert after == before > city.life.engine.correlator.background.rate("ws.pressure.low3", at_us)
+    assert rate(city, "ws.pressure.drop", at_us) == before > rate(city, "ws.pressure.low3", at_us)
+
+
+def rate(city: City, rule: str, at_us: int) -> float:
+    """How often the engine believes that a rule speaks for no reason."""
+    assert city.life is not None
+    background = city.life.engine.correlator.background
+    (crowd,) = background.crowds([rule], Near(same=("zone",)), NOWHERE, [])
+    return background.rates(crowd, at_us)
 
 
 async def test_history_is_not_decided_on(city: City) -> None:

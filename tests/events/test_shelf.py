@@ -26,7 +26,9 @@ def place(east: float, north: float, zone: str) -> Place:
 
 
 places = st.builds(place, st.floats(-2, 2), st.floats(-2, 2), st.sampled_from(["", "A", "B"]))
-things = st.lists(st.builds(lambda at, us: Thing(Spot(at), us), places, st.integers(0, 20)), max_size=60)
+things = st.lists(
+    st.builds(lambda at, us: Thing(Spot(at, 121.5), us), places, st.integers(0, 20)), max_size=60
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,7 +44,7 @@ def test_what_is_near_is_found_and_nothing_else(
         shelf.put(thing)
         if number == FEW + 1:
             list(
-                shelf.near(near, Spot(asked), 0, 20)
+                shelf.near(near, Spot(asked, 121.5), (0, 20))
             )  # indexes begin with a question, and are kept from then on
     for thing in all_[gone : gone + 5]:
         shelf.take_out(thing)
@@ -52,12 +54,12 @@ def test_what_is_near_is_found_and_nothing_else(
         for thing in rest
         if begin <= thing.onset_us <= begin + span and related(near, thing.spot.place, asked, NOWHERE)
     }
-    assert set(shelf.near(near, Spot(asked), begin, begin + span)) == wanted
+    assert set(shelf.near(near, Spot(asked, 121.5), (begin, begin + span))) == wanted
 
 
 def test_only_what_is_within_reach_is_asked_whether_it_is_joined() -> None:
     near, asked = Near(within_m=100, along_m=500), place(0, 0, "")
-    close, further, far = (Thing(Spot(place(east, 0, "")), 0) for east in (0.05, 0.3, 1.0))
+    close, further, far = (Thing(Spot(place(east, 0, ""), 121.5), 0) for east in (0.05, 0.3, 1.0))
     shelf: Shelf[Thing] = Shelf()
     for thing in (close, further, far):
         shelf.put(thing)
@@ -67,6 +69,6 @@ def test_only_what_is_within_reach_is_asked_whether_it_is_joined() -> None:
         wondered.append(thing)
         return True
 
-    assert set(shelf.near(near, Spot(asked), 0, 0, joined)) == {close, further}
+    assert set(shelf.near(near, Spot(asked, 121.5), (0, 0), joined)) == {close, further}
     assert wondered == [further]
-    assert list(shelf.near(near, Spot(asked), 0, 0)) == [close]
+    assert list(shelf.near(near, Spot(asked, 121.5), (0, 0))) == [close]

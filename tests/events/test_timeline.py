@@ -11,22 +11,34 @@ from hypothesis import strategies as st
 from app.bench.kills import Ledger
 from core.batch import Batch, Quality
 from core.clock import MINUTE_US, SECOND_US
-from events.detectors.build import build
+from events.detectors.build import build, fates
 from events.moves import Does, moves
 from events.rules import RuleDecl
 from events.timeline import Timeline
 from iot.registry import Registry
-from tests.events.test_detectors import CITYWIDE, DROP, FIRE, LOW, LOWER, MEAN, OFTEN
+from tests.events.test_detectors import (
+    APART,
+    BALANCE,
+    CITYWIDE,
+    DROP,
+    FIRE,
+    LOW,
+    LOWER,
+    MEAN,
+    OFTEN,
+    POINTS,
+)
 from tests.events.world import CITY, NOON_US, device, registry, rules
 
-ALL = rules(LOW, LOWER, DROP, OFTEN, MEAN)
+ALL = rules(LOW, LOWER, DROP, OFTEN, MEAN, BALANCE, APART)
 #: An alert as it ends up: rule, point, onset, returned (None: stands).
 Outcome = set[tuple[int, int, int, int | None]]
 
 
 def timeline(reg: Registry = CITYWIDE, *decls: RuleDecl) -> Timeline:
     chosen = rules(*decls) if decls else ALL
-    return Timeline(build(chosen, reg, CITY), build(chosen, reg, CITY), reg)
+    live, settled = (build(chosen, reg, CITY) for _ in range(2))
+    return Timeline(live, settled, reg, fates(chosen, reg, live))
 
 
 def outcome(ledger: Ledger) -> Outcome:
@@ -44,7 +56,7 @@ Sample = tuple[int, int, float, int]
 #: (point, minutes since the point's last sample, value, seconds on the way)
 samples = st.lists(
     st.tuples(
-        st.integers(0, 2),
+        st.integers(0, POINTS - 1),
         st.integers(1, 4),
         st.sampled_from([0.05, 0.11, 0.13, 0.15, 0.17, 0.22, 0.31]),
         st.integers(0, 590),
@@ -56,7 +68,7 @@ samples = st.lists(
 
 def readings(trace: list[Sample]) -> tuple[list[tuple[int, int, float]], list[int]]:
     """(device, time, value) of every sample, and when each is received."""
-    clock = dict.fromkeys(range(3), NOON_US)
+    clock = dict.fromkeys(range(POINTS), NOON_US)
     rows, received = [], []
     for point, wait, value, late in trace:
         clock[point] += wait * MINUTE_US
@@ -96,6 +108,17 @@ def test_readings_that_come_late_and_shuffled_lead_to_the_alerts_they_had_led_to
     shuffled = run(batches(rows, received, sizes))
     assert outcome(shuffled) == outcome(in_order)
     assert not shuffled.refused
+
+
+def test_a_group_waits_for_a_member_whose_readings_are_longer_on_the_way_than_those_of_the_others() -> None:
+    """Each point's own readings come in order; the district is decided on again when the last of them arrive."""
+    rows = [(1, NOON_US + minute * MINUTE_US, 0.2) for minute in range(40)]
+    rows += [(2, at_us, 0.2 if 12 <= minute < 21 else -0.05) for minute, (_, at_us, _) in enumerate(rows)]
+    in_order = [time_us for _, time_us, _ in rows]
+    delayed = [time_us + (8 * MINUTE_US if device == 2 else 0) for device, time_us, _ in rows]
+    pair = registry([device(n, "logger", zone="A") for n in (1, 2)])
+    whole, late = (run(batches(rows, sent, [1]), timeline(pair, BALANCE)) for sent in (in_order, delayed))
+    assert outcome(late) == outcome(whole) == {(0, 0, rows[12][1], rows[21][1] + 4 * MINUTE_US)}
 
 
 @settings(max_examples=100, deadline=None)

@@ -101,6 +101,9 @@ def test_the_zone_without_water_lies_around_the_dry_pipes(city: City) -> None:
     [zone] = hazard.isolated(city, cut)
     assert zone.geometry.contains(city.asset("P-0300").geometry)
     assert zone.attributes["customers"] == cut.customers
+    assert zone.attributes["pipes"] == [
+        [pytest.approx(at, abs=1e-6) for at in city.asset(edge).geometry.coords] for edge in cut.edges
+    ]
 
 
 def square(west: float) -> Geometry:

@@ -28,9 +28,13 @@ export class ConsoleMap extends WallMap {
     this.usual = [...this.hidden].join();
     this.go(location.hash);
     map.on("moveend", () => this.moved());
-    map.on("click", "incidents", ({ features }) => this.choose(features[0].properties.id));
-    map.on("mouseenter", "incidents", () => (map.getCanvas().style.cursor = "pointer"));
-    map.on("mouseleave", "incidents", () => (map.getCanvas().style.cursor = ""));
+    for (const layer of ["incidents", "minor"]) {
+      map.on("click", layer, ({ features: [{ properties, geometry }] }) =>
+        properties.id ? this.choose(properties.id) : map.easeTo({ center: geometry.coordinates, zoom: map.getZoom() + 1.5 }),
+      );
+      map.on("mouseenter", layer, () => (map.getCanvas().style.cursor = "pointer"));
+      map.on("mouseleave", layer, () => (map.getCanvas().style.cursor = ""));
+    }
   }
 
   /** Groups of layers that can be shown or not: what the style names, and what is drawn over it. */

@@ -22,14 +22,25 @@ export class Live {
     this.heardMs = Date.now();
     this.lostMs = null;
     this.pointListeners = [];
+    this.unheard = [];
   }
 
   start() {
     this.#connect();
-    setInterval(() => this.#watch(), 500);
+    this.watching = setInterval(() => this.#watch(), 500);
     addEventListener("online", () => this.#hurry());
     document.addEventListener("visibilitychange", () => !document.hidden && this.#hurry());
     return this;
+  }
+
+  /** For good. */
+  stop() {
+    clearInterval(this.watching);
+    clearTimeout(this.timer);
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    this.socket = null;
+    this.timer = null;
   }
 
   /** Now by the centre's clock, which goes on when we are cut off. */
@@ -41,9 +52,10 @@ export class Live {
     return [...this.items[topic].values()];
   }
 
-  /** Called with (columns, kind) for each frame of points. */
+  /** Called with (columns, kind) for each frame of points, the first listener also for those that came before it. */
   onPoints(listener) {
     this.pointListeners.push(listener);
+    for (const frame of this.unheard.splice(0)) listener(...frame);
   }
 
   #connect() {
@@ -126,6 +138,7 @@ export class Live {
       channel: column(Uint16Array), quality: column(Uint16Array), level: column(Uint8Array),
     };
     this.#settle("points", seq);
+    if (!this.pointListeners.length) this.unheard.push([columns, kind]);
     for (const listener of this.pointListeners) listener(columns, kind);
     return "points";
   }

@@ -1,11 +1,16 @@
 // MapLibre for all pages: our own tiles, our own symbols, sizes that follow the canvas, colours from the theme.
 
-import { Map as MapLibre, addProtocol } from "/vendor/maplibre-gl.mjs";
-import { Protocol } from "/vendor/pmtiles.mjs";
 import { SHAPES } from "./shapes.mjs";
 
 const SIZES = ["text-size", "text-halo-width", "icon-size", "line-width", "line-gap-width", "line-offset", "circle-radius", "circle-stroke-width", "symbol-spacing", "text-max-width"];
-let protocol = null;
+let library = null;
+
+/** The map's library comes when the first map does: pages show their figures before. */
+async function loaded() {
+  const [{ Map: MapLibre, addProtocol }, { Protocol }] = await Promise.all([import("../vendor/maplibre-gl.mjs"), import("../vendor/pmtiles.mjs")]);
+  addProtocol("pmtiles", new Protocol().tile);
+  return MapLibre;
+}
 
 /** A theme token as a colour. */
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -49,10 +54,7 @@ function expression(value, k, shift) {
 
 /** A map in an element. `view` = {bounds or center and zoom, pitch, bearing}. */
 export async function createMap(container, { style, k = 1, view = {}, interactive = true }) {
-  if (!protocol) {
-    protocol = new Protocol();
-    addProtocol("pmtiles", protocol.tile);
-  }
+  const MapLibre = await (library ??= loaded());
   const map = new MapLibre({
     container,
     style: scaled(style, k),

@@ -10,13 +10,16 @@ export const SHAPES = {
   4: { d: "M50 2A48 48 0 1 1 50 98A48 48 0 1 1 50 2Z", y: 70, size: 57 },
 };
 
-/** The shape of a level. `ring` draws the white ring of what nobody has acknowledged; `blink` lets it blink. */
-export function shape(level, { ring = false, blink = false, title = "" } = {}) {
+/** Figures of a response level: those of an alarm are Arabic. */
+export const ROMAN = { 1: "I", 2: "II", 3: "III", 4: "IV" };
+
+/** The shape of a level. `figure` stands in it; `ring` draws the white ring of what nobody has acknowledged; `blink` lets it blink. */
+export function shape(level, { figure = level, ring = false, blink = false, title = "" } = {}) {
   const { d, y, size } = SHAPES[level];
   return html`<svg class="shape" viewBox="-6 -6 112 112" role="img" aria-label=${title}>
     ${ring && html`<path class=${blink ? "ring blink" : "ring"} d=${d} />`}
     <path d=${d} fill=${`var(--l${level})`} />
-    <text x="50" y=${y} font-size=${size} text-anchor="middle">${level}</text>
+    <text x="50" y=${y} font-size=${size} text-anchor="middle">${figure}</text>
   </svg>`;
 }
 

@@ -1,7 +1,7 @@
 // What a responder did and the centre may not know yet. Kept in the phone, sent in order, each with a key of its own
 // so that a repeat has no second effect. An answer of the centre ends it; silence does not.
 
-import { get, set } from "/vendor/idb-keyval.mjs";
+import { get, set } from "../vendor/idb-keyval.mjs";
 
 const KEPT = 20;
 const SEND_MS = 15000;

@@ -5,10 +5,10 @@ import { shape } from "../lib/shapes.mjs";
 import { name, t, told } from "../lib/text.mjs";
 import { inOrder, isOpen, isUnacknowledged } from "./right.mjs";
 
-/** The incident on the card: the flown-to one, else the first in the order of the stream. */
+/** The incident on the card: the flown-to one, else the first of the stream; what is minor and known has none. */
 export function subject(incidents, focused, nowMs) {
   const open = inOrder(incidents, nowMs).filter(isOpen);
-  return open.find((i) => i.id === focused) ?? open[0];
+  return open.find((i) => i.id === focused) ?? open.find((i) => i.level < 4 || isUnacknowledged(i));
 }
 
 /** `crews` that are on it. */

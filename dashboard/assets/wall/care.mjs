@@ -6,8 +6,9 @@ const SHIFT_PX = [[0, 0], [2, 0], [2, 2], [0, 2], [-2, 2], [-2, 0], [-2, -2], [0
 const WEEK_MS = 604800000;
 
 export class Care {
-  constructor(root, { shift_every_s: shiftS, dim_from: from, dim_to: to, reload_at: reloadAt }) {
-    Object.assign(this, { root, shiftMs: shiftS * 1000, from, to, reloadAt, started: null });
+  /** `renew` is called once a night. */
+  constructor(root, { shift_every_s: shiftS, dim_from: from, dim_to: to, reload_at: reloadAt }, renew) {
+    Object.assign(this, { root, shiftMs: shiftS * 1000, from, to, reloadAt, renew, started: null });
   }
 
   /** `urgent`: a level 1 incident is open. */
@@ -21,6 +22,6 @@ export class Care {
     this.root.classList.toggle("swapped", Math.floor(nowMs / WEEK_MS) % 2 === 1);
     const day = date(nowMs);
     this.started ??= day;
-    if (day !== this.started && hour === this.reloadAt && !urgent) location.reload();
+    if (day !== this.started && hour === this.reloadAt && !urgent) this.renew();
   }
 }

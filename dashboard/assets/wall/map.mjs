@@ -3,17 +3,22 @@
 import { collection, createMap, pointFeature, token } from "../lib/mapkit.mjs";
 import { name, told } from "../lib/text.mjs";
 import { isOpen, isUnacknowledged } from "./right.mjs";
+import { Units } from "./units.mjs";
 
 const FLY_MS = 1800;
 const FLY_GAP_MS = 20000;
 const BACK_MS = 45000;
-const FIX_OLD_MS = 30000;
 const SILENT = 9;
+/** The side of the unseen square that keeps names away, px; it is scaled. */
+const COVER = 8;
+const USUAL_ASPECT = 1.6;
 /** So few open incidents all carry their name. */
 const LABELLED = 6;
 // the first name only says the weight; MapLibre draws with the first font of the list that the machine has
 const FONT = ["Bold", "Noto Sans CJK SC", "Noto Sans SC Variable", "Microsoft YaHei", "PingFang SC"];
 const NETWORKS = new Set(["supply", "drainage", "gas", "districts", "fittings"]);
+/** Names of areas stay when the map comes nearer, those of single places come late. */
+const SHOWN_AT = { "label-area": { maxzoom: 24 }, "label-place": { minzoom: 15.7 } };
 /** Groups of the base map that the wall leaves out: what stands there is for the console. */
 const LEFT_OUT = new Set(["facilities", "sites", "imported"]);
 
@@ -26,8 +31,11 @@ export class WallMap {
     this.flownMs = -Infinity;
     this.seen = new Set();
     this.levels = new Map();
-    this.fixes = new Map();
+    this.crews = new Units();
     this.moved = () => {};
+    this.covers = [];
+    this.lost = () => {};
+    this.beside = () => ({ left: 0, top: 0 });
     this.ready = false;
   }
 
@@ -36,7 +44,7 @@ export class WallMap {
     this.setup = setup;
     const layers = setup.style.layers
       .filter((layer) => !LEFT_OUT.has(layer.metadata?.group) && layer.id !== "label-facility")
-      .map((layer) => (layer.id === "label-area" ? { ...layer, maxzoom: 24 } : layer));
+      .map((layer) => ({ ...layer, ...SHOWN_AT[layer.id] }));
     this.map = await createMap(this.container, {
       style: { ...setup.style, layers },
       k: this.k,
@@ -46,8 +54,9 @@ export class WallMap {
     this.#layers();
     this.useDevices(devices);
     this.map.on("move", () => this.moved());
-    this.map.getCanvas().addEventListener("webglcontextlost", () => location.reload());
-    this.overview(0);
+    this.map.getCanvas().addEventListener("webglcontextlost", () => this.lost());
+    this.map.on("moveend", () => this.cover(this.covers));
+    this.overview();
     this.ready = true;
   }
 
@@ -57,8 +66,9 @@ export class WallMap {
 
   #layers() {
     const { map, k } = this;
-    const source = (id) => map.addSource(id, { type: "geojson", data: collection() });
-    for (const id of ["overlay", "sensors", "units", "incidents"]) source(id);
+    const source = (id, more) => map.addSource(id, { type: "geojson", data: collection(), ...more });
+    for (const id of ["overlay", "sensors", "covers", "units", "incidents"]) source(id);
+    source("minor", { cluster: true, clusterRadius: 40 * k, clusterMaxZoom: 22 });
     const kind = (value) => ["==", ["get", "kind"], value];
     map.addLayer({ id: "flood", type: "fill", source: "overlay", filter: kind("flood"), paint: { "fill-color": token("map-flood"), "fill-opacity": ["coalesce", ["get", "opacity"], 0.3] } });
     map.addLayer({ id: "flood-edge", type: "line", source: "overlay", filter: kind("flood"), paint: { "line-color": token("map-flood-edge"), "line-width": 3 * k } });
@@ -81,8 +91,10 @@ export class WallMap {
         "circle-stroke-width": 1.5 * k,
       },
     });
-    const text = { "text-font": FONT, "text-size": 32 * k, "text-anchor": "left", "text-offset": [1.15, 0] };
+    const text = { "text-font": FONT, "text-size": 32 * k, "text-anchor": "left", "text-offset": [1.35, 0] };
     const halo = { "text-color": token("t1"), "text-halo-color": token("map-halo"), "text-halo-width": 3 * k };
+    map.addImage("blank", { width: COVER, height: COVER, data: new Uint8Array(4 * COVER * COVER) });
+    map.addLayer({ id: "covers", type: "symbol", source: "covers", layout: { "icon-image": "blank", "icon-size": (1.5 * this.#coverStep()) / COVER, "icon-allow-overlap": true } });
     map.addLayer({
       id: "valves",
       type: "symbol",
@@ -97,20 +109,13 @@ export class WallMap {
       source: "units",
       layout: { "icon-image": ["get", "icon"], "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true, "icon-ignore-placement": true },
     });
-    map.addLayer({
-      id: "incidents",
-      type: "symbol",
-      source: "incidents",
-      layout: {
-        ...text,
-        "icon-image": ["get", "icon"],
-        "icon-allow-overlap": true,
-        "symbol-sort-key": ["get", "level"],
-        "text-field": ["get", "label"],
-        "text-optional": true,
-      },
-      paint: halo,
-    });
+    // what is drawn later is placed first: the shapes, the worst on top; then their words, the worst first
+    const words = (id, source, field) => map.addLayer({ id, type: "symbol", source, layout: { ...text, "symbol-sort-key": ["get", "level"], "text-field": field }, paint: halo });
+    const shapes = (id, source, icon) => map.addLayer({ id, type: "symbol", source, layout: { "icon-image": icon, "icon-allow-overlap": true, "symbol-sort-key": ["-", ["coalesce", ["get", "level"], 4]] } });
+    words("minor-words", "minor", ["case", ["has", "point_count"], ["concat", "×", ["get", "point_count"]], ["coalesce", ["get", "label"], ""]]);
+    words("incident-words", "incidents", ["get", "label"]);
+    shapes("minor", "minor", ["coalesce", ["get", "icon"], "l4"]);
+    shapes("incidents", "incidents", ["get", "icon"]);
   }
 
   /** Show these networks of the base map (`supply`, `drainage`, `gas` …) and no other. */
@@ -146,29 +151,69 @@ export class WallMap {
   incidents(incidents) {
     if (!this.ready) return;
     const open = incidents.filter((i) => isOpen(i) && i.lon !== null && i.lon !== undefined);
-    const features = open.map((i) =>
-      pointFeature(i.lon, i.lat, { id: i.id, icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: -i.level, label: i.level <= 2 || open.length <= LABELLED ? told(i.short ?? i.title) : "" }),
-    );
-    this.map.getSource("incidents").setData(collection(features));
+    const drawn = (some) =>
+      collection(
+        some.map((i) =>
+          pointFeature(i.lon, i.lat, { id: i.id, icon: `l${i.level}${isUnacknowledged(i) ? "-ring" : ""}`, level: i.level, label: i.level <= 2 || open.length <= LABELLED ? told(i.short ?? i.title) : "" }),
+        ),
+      );
+    this.map.getSource("incidents").setData(drawn(open.filter((i) => i.level < 4)));
+    this.map.getSource("minor").setData(drawn(open.filter((i) => i.level === 4)));
     this.map.getSource("overlay").setData(collection(open.flatMap((i) => i.overlay ?? []).map(localised)));
   }
 
   units(crews, nowMs) {
-    if (!this.ready) return;
-    const features = crews
-      .filter((c) => c.lon !== null && c.lon !== undefined)
-      .map((c) => {
-        const old = c.state === "busy" && nowMs - Date.parse(c.position_at) > FIX_OLD_MS;
-        return pointFeature(c.lon, c.lat, { heading: c.heading ?? 0, icon: old ? "unit-old" : "unit" });
-      });
-    const drawn = JSON.stringify(features);
-    if (drawn === this.drawnUnits) return;
-    this.drawnUnits = drawn;
-    this.map.getSource("units").setData(collection(features));
+    this.crews.take(crews, nowMs);
+    this.#drawUnits(nowMs);
   }
 
-  overview(duration = FLY_MS) {
-    this.map.fitBounds(this.setup.bounds, { ...this.#overview(), pitch: this.setup.pitch, bearing: this.setup.bearing, duration: this.reduced ? 0 : duration });
+  /** Let the units glide on; costs nothing while all stand. */
+  glide(nowMs) {
+    if (this.crews.moving(nowMs)) this.#drawUnits(nowMs);
+  }
+
+  #drawUnits(nowMs) {
+    if (!this.ready) return;
+    const drawn = this.crews.drawn(nowMs);
+    const same = JSON.stringify(drawn);
+    if (same === this.drawnUnits) return;
+    this.drawnUnits = same;
+    this.map.getSource("units").setData(collection(drawn.map(({ lon, lat, heading, old }) => pointFeature(lon, lat, { heading, icon: old ? "unit-old" : "unit" }))));
+  }
+
+  /** The whole city; on a wide map somewhat nearer, rather than small between two empty sides. */
+  overview() {
+    const { pitch, bearing, bounds } = this.setup;
+    const { clientWidth: width, clientHeight: height } = this.container;
+    this.map.fitBounds(bounds, { ...this.#overview(), pitch, bearing, duration: 0 });
+    const nearer = Math.min(0.6, 0.45 * Math.log2(width / height / USUAL_ASPECT));
+    if (nearer > 0) this.map.jumpTo({ zoom: this.map.getZoom() + nearer });
+  }
+
+  /** Lay the picture of this moment behind the canvas: on paper a canvas is empty. */
+  still() {
+    if (!this.ready) return;
+    this.map.redraw();
+    this.container.style.backgroundImage = `url(${this.map.getCanvas().toDataURL()})`;
+  }
+
+  #coverStep() {
+    return 48 * this.k;
+  }
+
+  /** No name of the base map lies half below these boxes (px within the map) or is cut by the map's edge: it gives way. */
+  cover(boxes) {
+    this.covers = boxes;
+    if (!this.ready) return;
+    const { clientWidth: width, clientHeight: height } = this.container;
+    const step = this.#coverStep();
+    const edges = [[0, 0, 0, height], [width, 0, width, height], [0, height, width, height]];
+    const points = [...boxes, ...edges].flatMap(([left, top, right, bottom]) => {
+      const found = [];
+      for (let x = left; x <= right; x += step) for (let y = top; y <= bottom; y += step) found.push(this.map.unproject([x, y]));
+      return found;
+    });
+    this.map.getSource("covers").setData(collection(points.map(({ lng, lat }) => pointFeature(lng, lat, {}))));
   }
 
   /** While nobody flies, the overview moves so far that every open incident lies in it, beside the card. */
@@ -179,7 +224,7 @@ export class WallMap {
     if (shown === this.sight) return;
     this.sight = shown;
     const from = this.#camera();
-    this.overview(0);
+    this.overview();
     if (open.length) this.#frame(open);
     if (this.reduced) return;
     const to = this.#camera();
@@ -195,7 +240,8 @@ export class WallMap {
   #frame(places) {
     const { clientWidth: width, clientHeight: height } = this.container;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const free = { left: Math.min(48 * rem, width * 0.45), right: width - 9 * rem, top: 10 * rem, bottom: height - 12 * rem };
+    const { left, top } = this.beside();
+    const free = { left: left + 4 * rem, right: width - 9 * rem, top: top + 8 * rem, bottom: height - 12 * rem };
     const over = (low, high, from, to) => (low < from ? low - from : high > to ? high - to : 0);
     for (let turn = 0; turn < 12; turn += 1) {
       const at = places.map(({ lon, lat }) => this.at(lon, lat));

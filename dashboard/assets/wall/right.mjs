@@ -54,9 +54,15 @@ function incidentRow(incident, nowMs, connected) {
     </div>
     <div class="when">
       <b class="n">${elapsed((nowMs - Date.parse(incident.opened_at)) / 1000)}</b>
-      <p>${waiting ? t("wall.unacked") : incident.acknowledged_by && incident.state === "open" ? t("wall.acked_by", { name: incident.acknowledged_by_name || incident.acknowledged_by }) : t(`incident_state.${incident.state}`)}</p>
+      <p>${waiting ? t("wall.unacked") : incident.acknowledged_by && incident.state === "open" ? t("wall.acked_by", { name: initials(incident.acknowledged_by_name || incident.acknowledged_by) }) : t(`incident_state.${incident.state}`)}</p>
     </div>
   </div>`;
+}
+
+/** A Chinese name is short enough; of a Latin one of several words the first letters. */
+export function initials(name) {
+  const words = name.split(/[\s._-]+/).filter(Boolean);
+  return words.length > 1 && !/[\u4e00-\u9fff]/.test(name) ? words.map((word) => word[0].toUpperCase()).join("") : name;
 }
 
 /** What is not real says so on every row. */

@@ -21,9 +21,8 @@ export class Sound {
     const fresh = waiting.filter((i) => i.level === 3 && !this.heard.has(i.id));
     for (const { id } of fresh) this.heard.add(id);
     const level = [1, 2].find((each) => waiting.some((i) => i.level === each)) ?? (fresh.length ? 3 : null);
-    const at = performance.now();
-    if (!level || quiet || at - (this.lastMs[level] ?? -Infinity) < (EVERY_MS[level] ?? 0)) return;
-    this.lastMs[level] = at;
+    if (!level || quiet || nowMs - (this.lastMs[level] ?? -Infinity) < (EVERY_MS[level] ?? 0)) return;
+    this.lastMs[level] = nowMs;
     this.#play(TONES[level]);
   }
 

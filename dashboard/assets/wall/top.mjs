@@ -2,11 +2,9 @@
 
 import { html } from "../lib/dom.mjs";
 import { clock, date, hourMinute, number, weekday } from "../lib/format.mjs";
-import { shape } from "../lib/shapes.mjs";
+import { ROMAN, shape } from "../lib/shapes.mjs";
 import { name, t, told } from "../lib/text.mjs";
 import { shown, unit } from "./vitals.mjs";
-
-const ROMAN = { 1: "Ⅰ", 2: "Ⅱ", 3: "Ⅲ", 4: "Ⅳ" };
 
 export function brand(city) {
   return html`<div class="brand">
@@ -20,14 +18,14 @@ export function posture({ response, warnings = [] }, unacknowledged) {
   const warning = warnings[0];
   const level = response?.level ?? 0;
   return html`<div class=${`posture ${level ? `l${level}` : "calm"}`}>
-    <span class="mark">${level ? shape(level, { title: t("wall.response") }) : html`<svg class="shape" viewBox="0 0 100 100"><circle cx="50" cy="50" r="43" /></svg>`}</span>
+    <span class="mark">${level ? shape(level, { figure: ROMAN[level], title: t("wall.response") }) : html`<svg class="shape" viewBox="0 0 100 100"><circle cx="50" cy="50" r="43" /></svg>`}</span>
     <div class="words">
       <p>${t("wall.posture")}</p>
       <h2>${level ? html`<em>${t("wall.response_level", { level: ROMAN[level] })}</em>${told(response.name)}` : t("wall.normal")}</h2>
     </div>
     <div class="facts">
       <p>${warning ? html`<em class=${`ink${warning.level}`}>${told(warning.name)}</em> · ${told(warning.issuer)} ${hourMinute(Date.parse(warning.issued_at))}` : t("wall.no_warning")}${warnings.length > 1 ? ` +${warnings.length - 1}` : ""}</p>
-      <p>${response ? `${t("wall.since", { time: hourMinute(Date.parse(response.since)) })} · ${t("wall.commander", { name: told(response.commander) || "—" })} · ` : ""}${t("wall.unacknowledged")} <b class="n">${number(unacknowledged)}</b></p>
+      <p>${response && html`<span>${t("wall.since", { time: hourMinute(Date.parse(response.since)) })} · ${t("wall.commander", { name: told(response.commander) || "—" })} · </span>`}${t("wall.unacknowledged")} <b class="n">${number(unacknowledged)}</b></p>
     </div>
   </div>`;
 }
@@ -52,8 +50,8 @@ export function kpis(cells) {
   return html`<div class="panel kpis">${cells.map(
     (cell) => html`<div class=${`kpi ${cell.state} ${cell.level ? `l${cell.level}` : ""}`} key=${cell.id}>
       <p>${t(`vital.${cell.id}.name`)}</p>
-      <div><span class="n"><b>${cell.state === "no_data" ? "—" : shown(cell)}</b><small>${unit(cell)}</small></span>
-      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : cell.parts ? "" : told(cell.sub)}</span></div>
+      <div><span class="n"><b>${cell.value === null ? "—" : shown(cell)}</b><small>${unit(cell)}</small></span>
+      <span class="note">${cell.state === "no_data" ? t("wall.no_data") : cell.state === "empty" ? t("vitals_page.nothing") : cell.parts ? "" : told(cell.sub)}</span></div>
     </div>`,
   )}</div>`;
 }

@@ -9,22 +9,36 @@ const FOOT = 30;
 const LEFT = 62;
 const HOUR_MS = 3600000;
 const SHOWN_H = 8;
+/** Quarters that are drawn beyond now. */
+const AHEAD = 16;
+/** A strip wider than this (tenths of a rem) has room for one plot more. */
+const WIDEST = 2150;
+/** A narrower plot names fewer hours. */
+const NARROW = 380;
+const DAY_SHARE = 1.15;
+const GUTTER = 12.5;
+const MARGINS = 32;
 
-/** The row whose limits are drawn: the worst coloured one, else the first that asks for it. */
-export function focusOf(vitals) {
+/** The rows whose limits are drawn: the worst coloured ones, else the first that ask for it. */
+export function focusOf(vitals, count) {
   const able = vitals.filter((v) => v.limits?.length && v.trend?.values?.length && v.state !== "no_data");
-  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order)[0];
+  return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order).slice(0, count);
 }
 
-/** `width`, `height` of a plot in tenths of a rem. */
-export function trends(vitals, width, height, nowMs) {
+/** `width`, `height` of the strip in tenths of a rem; no plot is wider than a hundred rem. `given`: widths of two charts. */
+export function trends(vitals, width, height, nowMs, given) {
   const bars = vitals.find((v) => v.day);
-  const focus = focusOf(vitals);
-  return html`<div class="trends">
+  const focused = focusOf(vitals, width > WIDEST && !given ? 2 : 1);
+  const others = Math.max(1, focused.length);
+  const plot = (share) => (given ? given[share > 1 ? 0 : 1] * 10 : ((width - GUTTER * others) * share) / (DAY_SHARE + others)) - MARGINS;
+  return html`<div class="trends" style=${`grid-template-columns:var(--charts, ${DAY_SHARE}fr ${"1fr ".repeat(others)})`}>
     <div class="panel"><header><h2>${bars ? t(`vital.${bars.id}.name`) : t("wall.received")}</h2><span>${bars ? [t("wall.today"), unit(bars)].join(" · ") : ""}</span></header>
-      ${bars ? barPlot(bars, width * 0.535, height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
-    <div class="panel"><header><h2>${focus ? `${t(`vital.${focus.id}.name`)}` : t("wall.limits")}</h2><span>${focus ? [told(focus.sub), t("wall.last_hours", { n: SHOWN_H }), unit(focus)].filter(Boolean).join(" · ") : ""}</span></header>
-      ${focus ? limitPlot(focus, width * 0.465, height, nowMs) : html`<p class="empty">${t("wall.no_limits")}</p>`}</div>
+      ${bars ? barPlot(bars, plot(DAY_SHARE), height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
+    ${!focused.length && html`<div class="panel"><header><h2>${t("wall.limits")}</h2></header><p class="empty">${t("wall.no_limits")}</p></div>`}
+    ${focused.map(
+      (each) => html`<div class="panel" key=${each.id}><header><h2>${t(`vital.${each.id}.name`)}</h2><span>${[told(each.sub) || t("wall.last_hours", { n: SHOWN_H }), unit(each)].filter(Boolean).join(" · ")}</span></header>
+        ${limitPlot(each, plot(1), height, nowMs)}</div>`,
+    )}
   </div>`;
 }
 
@@ -59,7 +73,7 @@ function barPlot({ day, digits }, width, height, nowMs) {
     ${hours.map(([h, v]) => html`<rect class=${kind(h, v)} x=${x(h) + bar * 0.13} width=${bar * 0.74} y=${y(v)} height=${height - FOOT - y(v)} />`)}
     ${last && html`<text class="now" x=${Math.max(x(last[0]) + bar / 2, LEFT + 20)} y=${Math.max(20, y(last[1]) - 8)} text-anchor="middle">${number(last[1], digits)}</text>`}
     <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
-    ${[0, 6, 12, 18].map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
+    ${[0, 6, 12, 18].filter((h) => width > NARROW || h % 12 === 0).map((h) => html`<text class="axis" x=${x(h)} y=${height - 6} text-anchor=${h ? "middle" : "start"}>${String(h).padStart(2, "0")}:00</text>`)}
     ${band && html`<text class="label" x=${width - 12} y=${Math.max(24, Math.min(...day.high.slice(17).filter((v) => v !== null).map(y)) - 10)} text-anchor="end">${t("wall.usual_band")}</text>`}
   </svg>`;
 }
@@ -71,23 +85,25 @@ function bandOf(low, high, x, y, shift) {
   return `M${line(hours.map((h) => [h, high[h]]))}L${line(hours.map((h) => [h, low[h]]).reverse())}Z`;
 }
 
+/** The last hours against the limits, and beyond the line of now what is usual in the hours to come: no forecast is made. */
 function limitPlot({ trend, value, state, limits, digits, level }, width, height) {
   const stepMs = trend.step_s * 1000;
   const n = Math.min(trend.values.length, Math.round((SHOWN_H * HOUR_MS) / stepMs));
   const values = [...trend.values.slice(-n), state === "ok" ? value : null];
-  const low = trend.low?.slice(-n) ?? [];
-  const high = trend.high?.slice(-n) ?? [];
+  const low = [...(trend.low?.slice(-n) ?? []), ...(trend.ahead_low ?? [])];
+  const high = [...(trend.high?.slice(-n) ?? []), ...(trend.ahead_high ?? [])];
+  const whole = n + Math.max(AHEAD, trend.ahead_low?.length ?? 0);
   const known = [...values, ...low, ...high].filter((v) => v !== null && v !== undefined);
   const spread = limits.map((l) => l.value);
   const min = Math.min(...known, ...spread);
   const max = Math.max(...known, ...spread);
   const air = (max - min || Math.abs(max) || 1) * 0.1;
-  const x = (i) => LEFT + (i * (width - LEFT - 90)) / n;
+  const x = (i) => LEFT + (i * (width - LEFT - 8)) / whole;
   const y = (v) => height - FOOT - ((v - min + air) / (max - min + 2 * air)) * (height - FOOT - 12);
   const colour = level ? `var(--l${level})` : "var(--t1)";
   const line = values.map((v, i) => [i, v]).filter(([, v]) => v !== null && v !== undefined);
   const band = bandOf(low, high, x, y, 0);
-  const marks = [0, 4, 8].map((h) => [h, x(n - (h * HOUR_MS) / stepMs)]);
+  const marks = [-8, -4, 0, 4].map((h) => [h, x(n + (h * HOUR_MS) / stepMs)]);
   return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img">
     ${[min, max].map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v, digits)}</text>`)}
     ${band && html`<path class="band" d=${band} />`}
@@ -95,11 +111,12 @@ function limitPlot({ trend, value, state, limits, digits, level }, width, height
       (l) => html`<path class="limit" style=${`stroke:var(--l${l.level})`} d=${`M${LEFT} ${y(l.value)}H${width - 8}`} />
         <text class="label" style=${`fill:var(--l${l.level})`} x=${l.shift ? LEFT + 150 : LEFT + 8} y=${y(l.value) - 6}>${t(`level.${l.level}`)} ${number(l.value, digits)}</text>`,
     )}
+    <path class="present" d=${`M${x(n)} 0V${height - FOOT}`} />
     <path class="line" d=${line.map(([i, v], at) => `${at ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("")} />
     ${line.length > 0 && state === "ok" && html`<circle cx=${x(line.at(-1)[0])} cy=${y(line.at(-1)[1])} r="5" style=${`fill:${colour}`} />
       <text class="now" style=${`fill:${colour}`} x=${x(n) + 12} y=${y(line.at(-1)[1]) + 8}>${number(line.at(-1)[1], digits)}</text>`}
     <path class="base" d=${`M${LEFT} ${height - FOOT}H${width - 8}`} />
-    ${marks.map(([h, at]) => html`<text class="axis" x=${at} y=${height - 6} text-anchor=${h === 8 ? "start" : "middle"}>${h ? `−${h} h` : t("wall.now")}</text>`)}
+    ${marks.map(([h, at]) => html`<text class="axis" x=${at} y=${height - 6} text-anchor=${h === -8 ? "start" : h === 4 ? "end" : "middle"}>${h ? `${h < 0 ? "−" : "+"}${Math.abs(h)} h` : t("wall.now")}</text>`)}
   </svg>`;
 }
 

@@ -30,6 +30,10 @@ class Stood:
     raised_us: int
     returned_us: int | None
 
+    def stood_us(self, end_us: int) -> int:
+        """For how long, as far as is known at an end."""
+        return min(end_us if self.returned_us is None else self.returned_us, end_us) - self.raised_us
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -54,6 +58,8 @@ class Load:
     top: list[tuple[str, int]]
     #: The sources that chatter, with how often they rose in their worst minute; at most `TOP`.
     chatterers: list[tuple[str, int]]
+    #: The sources of what has stood for more than a day, from before the span, too.
+    stale_sources: list[str]
 
 
 def load_of(
@@ -62,15 +68,19 @@ def load_of(
     types: Sequence[str],
     asked_us: Sequence[int],
     operators: int = 1,
+    before: Sequence[Stood] = (),
 ) -> Load:
-    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`."""
+    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`.
+
+    `before`: alerts from before the span that stood in it; they count where they are stale.
+    """
     begin, end = span_us
     asked = np.sort(np.array(asked_us, np.int64))
     windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
     sources = Counter(alert.source for alert in alerts)
     top = sources.most_common(TOP)
     nervous = chatterers((alert.source, alert.raised_us) for alert in alerts)
-    stood = [(end if alert.returned_us is None else alert.returned_us) - alert.raised_us for alert in alerts]
+    stale = [alert.source for alert in (*before, *alerts) if alert.stood_us(end) > STALE_US]
     return Load(
         days=(end - begin) / DAY_US,
         alerts=len(alerts),
@@ -80,13 +90,14 @@ def load_of(
         flood_share=float(np.mean(windows > FLOOD * operators)),
         top_share=sum(n for _, n in top) / max(len(alerts), 1),
         chattering=len(nervous),
-        fleeting=sum(us < FLEETING_US for us in stood),
-        stale=sum(us > STALE_US for us in stood),
+        fleeting=sum(alert.stood_us(end) < FLEETING_US for alert in alerts),
+        stale=len(stale),
         by_rule=dict(Counter(alert.rule for alert in alerts).most_common()),
         by_type=dict(Counter(types).most_common()),
         by_level=dict(sorted(Counter(alert.level for alert in alerts).items())),
         top=top,
         chatterers=nervous[:TOP],
+        stale_sources=sorted(set(stale)),
     )
 
 

@@ -163,7 +163,7 @@ def _water(places: Places) -> Iterator[Device]:
         if (
             not pilot
         ):  # what one inlet takes over from another is nobody's business: the balance of the district speaks
-            params |= {"jump_ratio": 1.5}
+            params |= {"jump_ratio": 3.0}
         name = f"ws-pilot-{number:02d}" if pilot else f"ws-dma-{number:02d}"
         yield Device(name, "ws_flow_meter", spot, gateway, says, number + 20, params=params)
     for number, spot in enumerate(places.plants, 1):

@@ -100,7 +100,9 @@ def test_the_load_is_what_counting_row_by_row_gives() -> None:
     stood = [(row["returned_us"] or NOON_US + 3 * DAY_US - MINUTE_US) - row["raised_us"] for row in rows]
     assert load.fleeting == sum(us < MINUTE_US for us in stood)
     assert load.stale == sum(us > DAY_US for us in stood)
-    sources = Counter(f"{row['rule']} {row['subject']}" for row in rows)
+    named = [f"{row['rule']} {row['subject']}" for row in rows]
+    assert load.stale_sources == sorted({n for n, us in zip(named, stood, strict=True) if us > DAY_US})
+    sources = Counter(named)
     assert load.top == sources.most_common(10)
     assert load.top_share == pytest.approx(sum(n for _, n in load.top) / len(rows))
 

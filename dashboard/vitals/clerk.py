@@ -255,15 +255,18 @@ class Clerk:
         return to_us
 
     async def recall(self) -> None:
-        """Recompute the history that was missing when we started, and learn what is usual from it."""
-        await self._fill(self._started_us)
-        await self._learn(self._started_us)
+        """Recompute the history that was missing when we started and learn what is usual from it: the wall's first."""
+        for first in (True, False):
+            await self._fill(
+                [each for each in self.vitals if (each.decl.slot != "console") is first], self._started_us
+            )
+            await self._learn(self._started_us)
 
-    async def _fill(self, now_us: int) -> None:
+    async def _fill(self, vitals: Sequence[Vital], now_us: int) -> None:
         """Recompute the quarters of the last day and the hours before, as far as they were missing at our start."""
         day_us = (now_us - QUARTERS_US) // HOUR_US * HOUR_US
         first_us = day_us - LOOK_BACK_DAYS * DAY_US
-        for vital in self.vitals:
+        for vital in vitals:
             if not replay.recomputable(vital) or not vital.points:
                 continue
             since = self._known.get(vital.key, first_us)

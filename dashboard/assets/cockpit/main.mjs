@@ -20,7 +20,7 @@ const WEEKDAY_MS = 60000;
 const TOP = 5;
 const AREAS = 6;
 /** So few incidents that each is told in full. */
-const RICH = 2;
+const RICH = 1;
 /** Always in the same place; the sixth is whichever vital sign is worst now. */
 const FIGURES = ["dis_received", "dis_open", "dis_handle_ontime", "dis_arrival_p90", "hot_connect_rate"];
 const SPARE = "dis_crew_free";

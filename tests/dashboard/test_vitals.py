@@ -177,8 +177,8 @@ def test_what_is_usual_at_an_instant_lies_between_the_middles_of_hours() -> None
 
 def test_a_band_may_ask_how_far_in_per_cent_a_value_is_from_the_usual(tmp_path: Path) -> None:
     found = vital(YAML.replace("value < 0.14", "z < -4.0 && value < 0.85 * usual"), tmp_path)
-    assert reading(found, Usual(0.40, 0.001, 28), p=Points.of(0.38)).level == 4, (
-        "unusual, and by five per cent"
+    assert reading(found, Usual(0.40, 0.001, 28), p=Points.of(0.36)).level == 4, (
+        "unusual, and by ten per cent"
     )
     assert reading(found, Usual(0.40, 0.001, 28), p=Points.of(0.32)).level == 3
     assert reading(found, Usual(0.40, 0.001, 3), p=Points.of(0.32)).level == 0, "nobody knows what is usual"

@@ -52,6 +52,8 @@ class Load:
     by_type: dict[str, int]
     by_level: dict[int, int]
     top: list[tuple[str, int]]
+    #: The sources that chatter, with how often they rose in their worst minute; at most `TOP`.
+    chatterers: list[tuple[str, int]]
 
 
 def load_of(
@@ -67,6 +69,7 @@ def load_of(
     windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
     sources = Counter(alert.source for alert in alerts)
     top = sources.most_common(TOP)
+    nervous = chatterers((alert.source, alert.raised_us) for alert in alerts)
     stood = [(end if alert.returned_us is None else alert.returned_us) - alert.raised_us for alert in alerts]
     return Load(
         days=(end - begin) / DAY_US,
@@ -76,13 +79,14 @@ def load_of(
         busiest_10min=-(-busiest(asked.tolist()) // operators),
         flood_share=float(np.mean(windows > FLOOD * operators)),
         top_share=sum(n for _, n in top) / max(len(alerts), 1),
-        chattering=chattering((alert.source, alert.raised_us) for alert in alerts),
+        chattering=len(nervous),
         fleeting=sum(us < FLEETING_US for us in stood),
         stale=sum(us > STALE_US for us in stood),
         by_rule=dict(Counter(alert.rule for alert in alerts).most_common()),
         by_type=dict(Counter(types).most_common()),
         by_level=dict(sorted(Counter(alert.level for alert in alerts).items())),
         top=top,
+        chatterers=nervous[:TOP],
     )
 
 
@@ -96,9 +100,12 @@ def busiest(times_us: list[int], window_us: int = WINDOW_US) -> int:
     return most
 
 
-def chattering(raised: Iterable[tuple[str, int]]) -> int:
-    """How many sources rose `CHATTER` times within a minute at least once."""
+def chatterers(raised: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Sources that rose `CHATTER` times within a minute, with how often at worst; the worst first."""
     by_source: dict[str, list[int]] = {}
     for source, at_us in raised:
         by_source.setdefault(source, []).append(at_us)
-    return sum(busiest(sorted(times), CHATTER_US) >= CHATTER for times in by_source.values())
+    worst = {source: busiest(sorted(times), CHATTER_US) for source, times in by_source.items()}
+    return sorted(
+        ((source, n) for source, n in worst.items() if n >= CHATTER), key=lambda each: (-each[1], each[0])
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -15,7 +15,6 @@ from core.clock import DAY_US, HOUR_US, SECOND_US, Clock
 from core.db import Database
 from core.text import Texts
 from dashboard.explore.view import View, bucket_of
-from dashboard.vitals.inputs import period_s
 from iot.kinds import Channel
 from iot.registry import Device, Registry
 from iot.views import Series, hours_of_many, series, steps_of_many
@@ -27,7 +26,7 @@ MOST_HOURS = 400_000
 MOST_STEPS = 96
 #: Steps shorter than an hour are made of readings: the shortest that the slider holds, while no more are to be read.
 FINE_S = (60, 120, 300, 600, 900, 1800)
-MOST_READINGS = 400_000
+MOST_READINGS = 100_000
 #: In whole hours the map shows at least so much.
 LEAST_US = 6 * HOUR_US
 FOUND = 40
@@ -150,29 +149,26 @@ class Explorer:
         ]
         numbers = np.array([device.number for device in devices], np.int32)
         points = numbers, np.full(len(numbers), registry.channels[full].number, np.int16)
-        step_s = fine_step(end_us - begin_us, [period_s(device, registry) for device in devices])
-        if step_s is not None:
-            unit_us = step_s * SECOND_US
-            first, last = begin_us // unit_us, -(-end_us // unit_us)
-            read = await steps_of_many(self.database, *points, first * unit_us, last * unit_us, step_s)
-            return stepped(
-                (read.device, read.time_us // unit_us, read.value, read.n), devices, (first, last), unit_us
-            )
         longest_us = max(DAY_US, MOST_HOURS // max(len(devices), 1) * HOUR_US)
         span_us = min(max(end_us - begin_us, LEAST_US), longest_us)
         first, last = (end_us - span_us) // HOUR_US, -(-end_us // HOUR_US)
         hours = await hours_of_many(self.database, *points, first * HOUR_US, last * HOUR_US)
+        step_s = fine_step(end_us - begin_us, int(hours.n[hours.time_us >= begin_us - HOUR_US].sum()))
+        if step_s is None:
+            means = hours.device, hours.time_us // HOUR_US, hours.value, hours.n
+            return stepped(means, devices, (first, last), HOUR_US)
+        unit_us = step_s * SECOND_US
+        first, last = begin_us // unit_us, -(-end_us // unit_us)
+        read = await steps_of_many(self.database, *points, first * unit_us, last * unit_us, step_s)
         return stepped(
-            (hours.device, hours.time_us // HOUR_US, hours.value, hours.n), devices, (first, last), HOUR_US
+            (read.device, read.time_us // unit_us, read.value, read.n), devices, (first, last), unit_us
         )
 
 
-def fine_step(span_us: int, periods_s: Sequence[float]) -> int | None:
-    """The length in s of the steps of a span, or None where only hours are quick enough."""
-    span_s = span_us / SECOND_US
-    if sum(span_s / period for period in periods_s) > MOST_READINGS:
-        return None
-    return next((step for step in FINE_S if span_s / step < MOST_STEPS), None)
+def fine_step(span_us: int, readings: int) -> int | None:
+    """The length in s of the steps of a span that holds so many readings; None where only hours are quick enough."""
+    fits = (step for step in FINE_S if span_us / (step * SECOND_US) < MOST_STEPS)
+    return next(fits, None) if readings <= MOST_READINGS else None
 
 
 def stepped(

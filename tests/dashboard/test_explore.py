@@ -97,9 +97,9 @@ def test_steps_weigh_hours_by_their_readings_and_silence_is_no_number() -> None:
 
 
 def test_a_map_steps_in_minutes_while_few_enough_readings_are_to_be_read() -> None:
-    assert [fine_step(hours * HOUR_US, [30.0] * 40) for hours in (1, 3, 6, 24)] == [60, 120, 300, 1800]
-    assert fine_step(24 * HOUR_US, [5.0] * 500) is None, "8 640 000 readings"
-    assert fine_step(7 * DAY_US, [3600.0]) is None, "more than 96 steps of half an hour"
+    assert [fine_step(hours * HOUR_US, 100_000) for hours in (1, 3, 6, 24)] == [60, 120, 300, 1800]
+    assert fine_step(HOUR_US, 100_001) is None
+    assert fine_step(7 * DAY_US, 100) is None, "more than 96 steps of half an hour"
 
 
 # -- what is read ----------------------------------------------------------------------------------------------

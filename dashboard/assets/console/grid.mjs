@@ -9,6 +9,8 @@ import { has, t } from "../lib/text.mjs";
 const ROW_PX = 34;
 const HEAD_PX = 34;
 const TICK_MS = 1000;
+const PAPER = [["beforeprint", "print"], ["afterprint", "normal"]];
+const MOST_ON_PAPER = 1000;
 const KEPT = ["columnOrder", "columnSizing", "sort", "columnVisibility"];
 /** What a spreadsheet would take for a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
@@ -43,17 +45,19 @@ export class Grid extends Component {
   state = { shown: 0 };
 
   async componentDidMount() {
-    const { default: ag } = await import("/vendor/ag-grid.mjs");
+    const { default: ag } = await import("../vendor/ag-grid.mjs");
     if (!this.box) return;
     this.props.desk.grid = this;
     this.api = ag.createGrid(this.box, this.#options(ag));
     this.api.setGridAriaProperty("label", this.props.label);
     this.timer = setInterval(() => this.#tick(), TICK_MS);
+    for (const [event, layout] of PAPER) addEventListener(event, (this[event] = () => this.#lay(layout)));
     this.#mark();
   }
 
   componentWillUnmount() {
     clearInterval(this.timer);
+    for (const [event] of PAPER) removeEventListener(event, this[event]);
     this.api?.destroy();
     this.box = null;
     if (this.props.desk.grid === this) this.props.desk.grid = null;
@@ -90,6 +94,11 @@ export class Grid extends Component {
       onStateUpdated: ({ state, sources }) => !sources.includes("gridInitializing") && keep(this.#key(), state),
       getLocaleText: ({ key, defaultValue }) => (has(`grid.${key}`) ? t(`grid.${key}`) : defaultValue),
     };
+  }
+
+  /** On paper all rows stand, not only those in sight; more than a stack of paper stay as they are. */
+  #lay(layout) {
+    if (this.props.rows.length <= MOST_ON_PAPER) this.api.setGridOption("domLayout", layout);
   }
 
   #key() {

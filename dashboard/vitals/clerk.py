@@ -50,6 +50,7 @@ STALE_FOR_US = DAY_US
 #: So long after a start a colour follows its value at once: nobody had been heard in the first moments.
 SETTLE_US = 2 * MINUTE_US
 NAMED_EXCLUDED = 50
+NAMED_RECORDS = 20
 #: Readings that wait for a turn at most: of fewer each costs more, more of them leave the processor's cache.
 WAITING_ROWS = 8_000
 
@@ -211,7 +212,7 @@ class Clerk:
             "place": {**device.name, "area": device.area} if device else None,
             "device": device.id if device else None,
             "inputs": {name: self._told(each) for name, each in inputs.items() if isinstance(each, Points)},
-            "counts": {name: len(each.items) for name, each in inputs.items() if isinstance(each, Records)},
+            "records": {name: _listed(each) for name, each in inputs.items() if isinstance(each, Records)},
             "given": {name: _finite(each.value) for name, each in inputs.items() if isinstance(each, Figure)},
         }
 
@@ -306,6 +307,24 @@ class Clerk:
         self.usuals = {key: learn(each.at_us, each.value, self.local) for key, each in history.items()}
         await store.put_usual(self.database, self.usuals)
         self._learned_us = now_us
+
+
+def _listed(records: Records) -> dict[str, object]:
+    """How many records there are, and the newest of them by what people call them."""
+    newest = sorted(records.items, key=lambda item: -int(item["at_us"]))[:NAMED_RECORDS]
+    return {
+        "n": len(records.items),
+        "newest": [
+            {
+                "number": next(
+                    (str(item[name]) for name in ("number", "key", "kind", "id") if item.get(name)), ""
+                ),
+                "title": item.get("name") or item.get("title"),
+                "at_us": int(item["at_us"]),
+            }
+            for item in newest
+        ],
+    }
 
 
 def _finite(value: float | None) -> float | None:

@@ -143,9 +143,9 @@ class Cockpit {
   /** The city's index with what it lost most by; under a level 1 incident the worst part, and it says so. */
   #index(index) {
     if (!index) return null;
-    const lost = (index.made_of ?? []).filter((part) => part.lost >= 1).sort((a, b) => b.lost - a.lost).slice(0, 2);
+    const lost = (index.made_of ?? []).filter((part) => part.lost > 0.05).sort((a, b) => b.lost - a.lost).slice(0, 2);
     return html`<a class="index ${index.shows === "worst" ? "l1" : ""}" href=${`/vitals${location.search}`}><b class="n">${index.value === null ? "—" : number(index.value, 0)}</b>
-      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 0)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
+      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 1)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
   }
 
   /** Five figures that stand still, and the vital sign that is worst now. */

@@ -205,6 +205,7 @@ async def test_what_was_known_at_a_moment_stands_in_the_address_and_can_only_be_
         assert await page.locator(".bench .head .actions button").all_inner_texts() == [
             "地图定位M",
             "复制链接",
+            "打印",
         ]
         await page.keyboard.press("a")
         await page.get_by_role("link", name="报警").click()

@@ -139,16 +139,17 @@ function head(thing, incident, desk) {
       ${can.filter((action) => FIRST.includes(action)).map((action) => html`<button key=${action} class=${action === primary ? "primary" : ""} title=${key(action)} onClick=${() => desk.act("incident", incident, action)}>${t(`incident.action.${action}`)}${key(action) && html`<kbd>${key(action)}</kbd>`}</button>`)}
       ${can.length > 0 && html`<select aria-label=${t("console.more_actions")} value="" onChange=${(event) => further(event, incident, desk)}>
         <option value="">${t("console.more_actions")}</option>
-        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}</option>`)}
+        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}${key(action) && ` (${key(action)})`}</option>`)}
       </select>`}
       <button onClick=${() => desk.showOnMap(thing)} title="M">${t("console.show")}<kbd>M</kbd></button>
       ${desk.may.has("wall.direct") && html`<button onClick=${() => desk.sendToWall(thing)}>${t("console.to_wall")}</button>`}
       <button onClick=${() => desk.copyLink(thing)}>${t("console.link")}</button>
+      <button onClick=${() => print()} title="Ctrl+P">${t("console.print")}</button>
     </div>
   </header>`;
 }
 
-const KEYS = { acknowledge: "A" };
+const KEYS = { acknowledge: "A", set_priority: "E" };
 const key = (action) => KEYS[action] ?? "";
 
 function further(event, incident, desk) {

@@ -18,8 +18,12 @@ from events.roles import Cast, Part
 
 #: Chance is asked again with every fact that joins: that many times as likely to say yes once.
 LOOKS = 4
+#: So many anchors an hour are a storm: of many more alarms a person puts up with more that are none.
+STORM = 60.0
 #: Anchors nearer in time than this are taken for this far apart.
 LEAST_SPAN_US = 60 * SECOND_US
+#: Chance is asked with all anchors, and without so many of the first but one.
+LEADING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,26 @@ class Followers:
         for crowd, rate in self.told:
             expected += rate * crowd.nearby.around(place, self.apart_m if apart else 0.0)
         return at_least(self.n, self.hours * expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A group as chance is asked about it: some of its anchors in order of time, all of what was attached to it."""
+
+    cast: Cast
+    group: Group
+    anchors: list[Fact]
+    #: How many facts of each kind are the group's own, and when the last of them began.
+    own: Mapping[str, int]
+    last_us: int
+
+    def followers(self, part: Part) -> int:
+        """How many said a part after the first."""
+        if len(self.anchors) == 1:
+            return 0
+        keys = self.group.anchors
+        who = {fact.speaker or fact.id for fact in self.anchors if keys[fact.id] == part.key}
+        return len(who) - (keys[self.anchors[0].id] == part.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +85,28 @@ class Chance:
         return self.of(cast, group, decl.chance) <= decl.chance
 
     def of(self, cast: Cast, group: Group, most: float = math.inf) -> float:
-        """How many such groups an hour would chance alone make in the whole city?
+        """How many such groups an hour, or per `STORM` anchors, would chance alone make in the whole city?
 
-        No more than that is said when it is more than `most`: then nobody need count who lies around.
+        The first anchors may be there by chance themselves, so it is asked without them too; each look counts. No more
+        than that is said when it is more than `most`: then nobody need count who lies around.
         """
-        anchors = [self.facts[id_] for id_ in group.anchors]
-        first = anchors[0] if len(anchors) == 1 else min(anchors, key=_begun)
-        later = [fact for fact in anchors if fact is not first]
+        anchors = sorted([self.facts[id_] for id_ in group.anchors], key=_begun)
+        own, last_us = self._own(group)
+        looks = range(max(1, min(LEADING, len(anchors) - 2)))
+        samples = [Sample(cast, group, anchors[skipped:], own, last_us) for skipped in looks]
+        return min([(skipped + 1) * self._of(sample, most) for skipped, sample in enumerate(samples)])
+
+    def _of(self, sample: Sample, most: float) -> float:
+        first, *later = sample.anchors
         away_m = [fact.place.metres_to(first.place) for fact in later]
-        often, followers = self._followers(cast, group, first, later, away_m)
+        often, followers = self._followers(sample, max(away_m, default=0.0))
         tails = [each.tail(first.place, apart=False) for each in followers]
-        order = self._order(cast, first, later, away_m)
-        chance = LOOKS * often * together(tails + order)
+        order = self._order(sample.cast, first, later, away_m)
+        looks = LOOKS * min(often, STORM)
+        chance = looks * together(tails + order)
         if chance > most or not later:
             return chance
-        return LOOKS * often * together([each.tail(first.place, apart=True) for each in followers] + order)
+        return looks * together([each.tail(first.place, apart=True) for each in followers] + order)
 
     def _order(self, cast: Cast, first: Fact, later: list[Fact], away_m: list[float]) -> list[float]:
         """How likely chance alone is to let them speak so well in the order in which a front would reach them."""
@@ -93,22 +124,19 @@ class Chance:
         # the first belongs to the order too: by chance it lies anywhere among the others
         return [in_order([0.0, *upstream_m], [first.onset_us, *later_us])]
 
-    def _followers(
-        self, cast: Cast, group: Group, first: Fact, later: list[Fact], away_m: list[float]
-    ) -> tuple[float, list[Followers]]:
+    def _followers(self, sample: Sample, furthest_m: float) -> tuple[float, list[Followers]]:
         """How often an hour somebody anchors such a group somewhere, and who else spoke in it."""
-        own, last_us = self._own(group)
-        span_us = max([fact.onset_us for fact in later]) - first.onset_us if later else 0
-        furthest_m = max(away_m) if later else 0.0
+        first, cast, own, last_us = sample.anchors[0], sample.cast, sample.own, sample.last_us
+        span_us = sample.anchors[-1].onset_us - first.onset_us
         often, found = 0.0, []
         for part in cast.anchoring:
             told = self._told(part, last_us, own)
             for crowd, rate in told:
                 often += rate * crowd.points
-            if later and (n := len(group.said.get(part.key, ())) - (part.key == group.anchors[first.id])) > 0:
+            if n := sample.followers(part):
                 hours = max(span_us, LEAST_SPAN_US) / HOUR_US
                 found.append(Followers(n, hours, told, max(0.0, furthest_m - part.near.reach_m)))
-        for key, who in group.said.items():
+        for key, who in sample.group.said.items():
             part = cast.parts[key]
             if who and not part.anchor and not part.decl.against:
                 hours = (part.high_us - part.low_us + span_us) / HOUR_US

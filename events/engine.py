@@ -100,7 +100,7 @@ class Engine:
             world = replace(world, trace=self._traces())
         self.correlator = Correlator(model.types.values(), world, Background(self.speakers))
         self.assessor = Assessor(model.rules, registry)
-        self.family = Family(model.types, world)
+        self.family = Family(self.correlator.types, world)
 
     def _detectors(self, switches: Switches, downstream: Downstream) -> list[Detector]:
         """Those of the rules, and what is remembered for tracing where the air brought something from."""

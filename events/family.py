@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from events.place import Place, World, related
-from events.types import Kind
+from events.types import IncidentType
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class Relative:
 class Family:
     """Types declare their `children`; near one of theirs is what could have anchored it."""
 
-    types: Mapping[str, Kind]
+    types: Mapping[str, IncidentType]
     world: World
 
     def parents_of(self, type_: str) -> list[str]:
         """The types that an incident of a type may belong under."""
-        return [key for key, kind in self.types.items() if type_ in kind.decl.children]
+        return [key for key, decl in self.types.items() if type_ in decl.children]
 
     def belongs(self, child: Relative, parent: Relative) -> bool:
-        decl = self.types[parent.type].decl
+        decl = self.types[parent.type]
         near = decl.together.near
         return child.type in decl.children and related(near, child.place, parent.place, self.world)
 

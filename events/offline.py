@@ -13,7 +13,7 @@ from core.clock import SECOND_US
 from events.correlate import Correlator
 from events.engine import Engine, Row, fact_of, incident_id
 from events.facts import Fact, Group
-from events.family import Relative
+from events.family import Family, Relative
 from events.moves import Does, Move
 from events.place import Place
 from iot.readings import Logged
@@ -222,7 +222,7 @@ def _order(group: Group) -> tuple[bool, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An incident at the end of a run: when it was opened, by event time of the fact that opened it."""
+    """An incident at the end of a run, its children's facts among its own; when the fact came that opened it."""
 
     name: str
     type: str
@@ -232,16 +232,33 @@ class Found:
 
 def correlate(correlator: Correlator, facts: Iterable[Fact]) -> list[Found]:
     """Take facts in the order given, as the engine would have; the incidents that came of them."""
-    opened: dict[int, tuple[Group, int]] = {}
+    opened: dict[str, tuple[Group, Fact]] = {}
     for fact in facts:
-        for group in correlator.add(fact):
-            if group.into is not None or not group.anchors:
-                continue
-            if not group.incident and correlator.opens(group):
+        touched = list(correlator.add(fact))
+        for group in touched:
+            if group.into is None and group.anchors and not group.incident and correlator.opens(group):
+                place = correlator.facts[min(group.anchors)].place
                 group.incident = f"{group.type}/{fact.id}"
-                opened[id(group)] = (group, fact.onset_us)
+                told = Fact(group.incident, f"incident.{group.type}", place, fact.onset_us)
+                opened[told.id] = group, told
+                touched += correlator.add(told)
+    return _gathered(
+        correlator, {id_: told for id_, (group, told) in opened.items() if not group.into}, opened
+    )
+
+
+def _gathered(
+    correlator: Correlator, standing: dict[str, Fact], opened: dict[str, tuple[Group, Fact]]
+) -> list[Found]:
+    """Incidents that belong under no other, with what belongs under them."""
+    family = Family(correlator.types, correlator.world)
+    relatives = [Relative(id_, opened[id_][0].type, told.place) for id_, told in standing.items()]
+    under = {each.id: family.parent_of(each, relatives) or each.id for each in relatives}
+    members: dict[str, set[str]] = {}
+    for id_, top in under.items():
+        members.setdefault(top, set()).update(opened[id_][0].members.keys() - opened.keys())
     return [
-        Found(group.incident, group.type, frozenset(group.members), at_us)
-        for group, at_us in opened.values()
-        if group.into is None and group.anchors
+        Found(id_, opened[id_][0].type, frozenset(facts), standing[id_].onset_us)
+        for id_, facts in members.items()
+        if facts
     ]

@@ -175,8 +175,9 @@ class IncidentType(Declared):
     later_half: Span = 300.0
     priority: Annotated[int, Field(ge=1, le=4)] = 3
     raises: list[Raised] = []
-    #: Such groups that chance alone would make, per hour in the whole city, are put up with before it is opened.
-    #: Evidence that opens the type by itself is believed whatever chance says.
+    #: Such groups that chance alone would make, per hour in the whole city (where more anchors come than 60 an hour:
+    #: per 60 of them), are put up with before it is opened. Evidence that opens the type by itself is believed whatever
+    #: chance says.
     chance: Annotated[float, Field(gt=0)] = 0.02
     #: New evidence near a member that still stands joins for so long after the incident began.
     joins_for: Span = 6 * 3600.0

@@ -20,7 +20,7 @@ const WEEKDAY_MS = 60000;
 const TOP = 5;
 const AREAS = 6;
 /** So few incidents that each is told in full. */
-const RICH = 2;
+const RICH = 1;
 /** Always in the same place; the sixth is whichever vital sign is worst now. */
 const FIGURES = ["dis_received", "dis_open", "dis_handle_ontime", "dis_arrival_p90", "hot_connect_rate"];
 const SPARE = "dis_crew_free";
@@ -143,9 +143,9 @@ class Cockpit {
   /** The city's index with what it lost most by; under a level 1 incident the worst part, and it says so. */
   #index(index) {
     if (!index) return null;
-    const lost = (index.made_of ?? []).filter((part) => part.lost >= 1).sort((a, b) => b.lost - a.lost).slice(0, 2);
+    const lost = (index.made_of ?? []).filter((part) => part.lost > 0.05).sort((a, b) => b.lost - a.lost).slice(0, 2);
     return html`<a class="index ${index.shows === "worst" ? "l1" : ""}" href=${`/vitals${location.search}`}><b class="n">${index.value === null ? "—" : number(index.value, 0)}</b>
-      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 0)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
+      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 1)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
   }
 
   /** Five figures that stand still, and the vital sign that is worst now. */

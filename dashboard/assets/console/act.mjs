@@ -2,6 +2,7 @@
 
 import { Refused, path, send } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
+import { age } from "../lib/format.mjs";
 import { family, has, t, told } from "../lib/text.mjs";
 
 const reason = { name: "reason", kind: "words" };
@@ -27,7 +28,7 @@ export const FORMS = {
   },
   alert: {
     acknowledge: [],
-    shelve: [choice("minutes", [15, 60, 240, 1440], (n) => t("age.minutes", { n })), reason],
+    shelve: [choice("minutes", [15, 60, 240, 1440], (n) => age(60 * n)), reason],
     unshelve: [],
     out_of_service: [reason],
     return_to_service: [],

@@ -19,6 +19,8 @@ const TARGETS = { per_ten: 1, worst_ten: 10, flood: 0.01, top: 0.05, chattering:
 /** The share of each priority that ISA-18.2 recommends; our levels 1 and 2 are its high. */
 const SHARES = [[[1, 2], 5], [[3], 15], [[4], 80]];
 const LISTED = 10;
+/** Of fewer alerts the share of ten sources says nothing. */
+const ENOUGH = 100;
 
 const WAITING = new Set(["unacknowledged", "returned"]);
 const ASIDE = new Set(["shelved", "suppressed", "out_of_service"]);
@@ -103,7 +105,7 @@ function figures(alerts, { load, span, at }, nowMs) {
     ${load && html`${cell("per_ten", number(perTen, 2), most(TARGETS.per_ten), perTen > TARGETS.per_ten)}
     ${cell("worst_ten", number(load.busiest_10min), most(TARGETS.worst_ten), load.busiest_10min > TARGETS.worst_ten)}
     ${cell("flood", percent(load.flood_share), most("1 %"), load.flood_share > TARGETS.flood)}
-    ${cell("top", percent(load.top_share, 0), most("5 %"), load.top_share > TARGETS.top)}
+    ${cell("top", percent(load.top_share, 0), most("5 %"), load.top_share > TARGETS.top && load.alerts >= ENOUGH)}
     ${cell("chattering", number(load.chattering), most(TARGETS.chattering), load.chattering > TARGETS.chattering)}`}
   </div>`;
 }

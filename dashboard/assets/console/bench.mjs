@@ -72,18 +72,14 @@ export class Bench {
     return this.devices.get(id);
   }
 
-  /** Show the readings behind a fact: its chart here, or the analysis page where it has none. */
+  /** Show the chart behind a fact; false where it has none here. */
   cite(fact) {
-    if (!fact) return;
-    const key = keyOf(fact);
-    this.cited = key;
-    this.at = Date.parse(fact.onset);
+    const chart = document.getElementById(`trace-${keyOf(fact)}`);
+    if (!chart) return false;
+    Object.assign(this, { cited: keyOf(fact), at: Date.parse(fact.onset) });
     this.changed();
-    const chart = document.getElementById(`trace-${key}`);
-    if (chart) return chart.scrollIntoView({ block: "center" });
-    const about = Date.parse(fact.onset);
-    const span = { p: key, from: new Date(about - BEFORE_MS[1]).toISOString(), to: new Date(about + BEFORE_MS[1]).toISOString() };
-    open(`/explore?${new URLSearchParams(span)}`, "_blank", "noopener");
+    chart.scrollIntoView({ block: "center" });
+    return true;
   }
 
   /** Who could go, for the case of the incident that waits for somebody. */
@@ -143,16 +139,17 @@ function head(thing, incident, desk) {
       ${can.filter((action) => FIRST.includes(action)).map((action) => html`<button key=${action} class=${action === primary ? "primary" : ""} title=${key(action)} onClick=${() => desk.act("incident", incident, action)}>${t(`incident.action.${action}`)}${key(action) && html`<kbd>${key(action)}</kbd>`}</button>`)}
       ${can.length > 0 && html`<select aria-label=${t("console.more_actions")} value="" onChange=${(event) => further(event, incident, desk)}>
         <option value="">${t("console.more_actions")}</option>
-        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}</option>`)}
+        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}${key(action) && ` (${key(action)})`}</option>`)}
       </select>`}
       <button onClick=${() => desk.showOnMap(thing)} title="M">${t("console.show")}<kbd>M</kbd></button>
       ${desk.may.has("wall.direct") && html`<button onClick=${() => desk.sendToWall(thing)}>${t("console.to_wall")}</button>`}
       <button onClick=${() => desk.copyLink(thing)}>${t("console.link")}</button>
+      <button onClick=${() => print()} title="Ctrl+P">${t("console.print")}</button>
     </div>
   </header>`;
 }
 
-const KEYS = { acknowledge: "A" };
+const KEYS = { acknowledge: "A", set_priority: "E" };
 const key = (action) => KEYS[action] ?? "";
 
 function further(event, incident, desk) {
@@ -173,24 +170,33 @@ function explanation({ said, explanation: built, evidence }, bench) {
   </section>`;
 }
 
-/** A sentence whose figures are buttons, but for those in names. */
+/** A sentence whose figures are links, but for those in names. */
 function cited(sentence, from, evidence, bench) {
   const refs = (from?.refs ?? []).filter(({ device, channel }) => device && channel);
   if (!refs.length) return sentence;
-  const names = Object.values(from.params ?? {}).filter((value) => value?.zh ?? value?.en).map(name);
-  const [named] = names.filter((each) => sentence.includes(each));
-  const around = named ? sentence.split(named) : [sentence];
-  return around.flatMap((piece, i) => [...(i ? [named] : []), ...figured(piece, (figure) => bench.cite(source(figure, refs, evidence)))]);
+  const names = Object.values(from.params ?? {}).map((value) => (value?.text ? t(value.text) : value?.zh || value?.en ? name(value) : "")).filter(Boolean);
+  const apart = names.length ? sentence.split(new RegExp(`(${names.map((each) => each.replace(/[^\w\s]/g, "\\$&")).join("|")})`)) : [sentence];
+  return apart.flatMap((piece, i) => (i % 2 ? [piece] : figured(piece, (figure) => source(figure, refs, evidence), bench)));
 }
 
-function figured(piece, show) {
+function figured(piece, sourceOf, bench) {
   const found = [];
   let from = 0;
   for (const { 0: figure, index } of piece.matchAll(FIGURE)) {
-    found.push(piece.slice(from, index), html`<button class="cite" title=${t("console.cite")} onClick=${() => show(figure)}>${figure}</button>`);
+    found.push(piece.slice(from, index), citation(figure, sourceOf(figure), bench));
     from = index + figure.length;
   }
   return [...found, piece.slice(from)];
+}
+
+const citation = (figure, fact, bench) =>
+  fact ? html`<a class="cite" href=${readingsOf(fact)} title=${t("console.cite")} onClick=${(event) => bench.cite(fact) && event.preventDefault()}>${figure}</a>` : figure;
+
+/** The analysis page about a fact's beginning. */
+function readingsOf(fact) {
+  const onset = Date.parse(fact.onset);
+  const span = { p: keyOf(fact), from: new Date(onset - BEFORE_MS[1]).toISOString(), to: new Date(onset + BEFORE_MS[1]).toISOString() };
+  return `/explore?${new URLSearchParams(span)}`;
 }
 
 /** The evidence that says this figure; the first of the sentence where none says it literally. */

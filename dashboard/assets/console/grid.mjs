@@ -43,21 +43,22 @@ const left = (s) => (s < 0 ? t("wall.over", { time: span(-s) }) : t("wall.left",
  * `desk` = {now(), setup.user}; while the table is there, it is `desk.grid`. */
 export class Grid extends Component {
   state = { shown: 0 };
+  gone = new AbortController();
 
   async componentDidMount() {
-    const { default: ag } = await import("/vendor/ag-grid.mjs");
+    const { default: ag } = await import("../vendor/ag-grid.mjs");
     if (!this.box) return;
     this.props.desk.grid = this;
     this.api = ag.createGrid(this.box, this.#options(ag));
     this.api.setGridAriaProperty("label", this.props.label);
     this.timer = setInterval(() => this.#tick(), TICK_MS);
-    for (const [event, layout] of PAPER) addEventListener(event, (this[event] = () => this.#lay(layout)));
+    for (const [event, layout] of PAPER) addEventListener(event, () => this.#lay(layout), { signal: this.gone.signal });
     this.#mark();
   }
 
   componentWillUnmount() {
     clearInterval(this.timer);
-    for (const [event] of PAPER) removeEventListener(event, this[event]);
+    this.gone.abort();
     this.api?.destroy();
     this.box = null;
     if (this.props.desk.grid === this) this.props.desk.grid = null;
@@ -133,7 +134,9 @@ export class Grid extends Component {
   save() {
     const { name, columns } = this.props;
     const kinds = new Map(columns.map(({ key, kind }) => [key, kind]));
+    const pictures = new Set(columns.filter(({ draw }) => draw).map(({ key }) => key));
     this.api?.exportDataAsCsv({
+      columnKeys: this.api.getAllDisplayedColumns().filter((column) => !pictures.has(column.getColId())),
       fileName: `cityops-${name}-${iso(Date.now()).slice(0, 16).replaceAll(":", "")}.csv`,
       processCellCallback: ({ value, column }) => {
         if (TIMES.has(kinds.get(column.getColId()))) return iso(value);

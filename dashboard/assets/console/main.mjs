@@ -472,6 +472,7 @@ export class Console {
       ${stale.length > 0 && html`<span class="violet">${half} ${t("wall.stale_sources", { n: stale.length, names: stale.slice(0, 3).map(told).join(t("wall.comma")) })}</span>`}
       ${provenance.length > 0 && html`<span class="scene">${t("wall.scene", { what: provenance.map((p) => t(`provenance.${p}`)).join(" + ") })}</span>`}
       <span class="grow"></span>
+      <button class="plain" title="F" onClick=${() => this.#command("f")}>${t("console.full_screen")}</button>
       <span>${this.setup.me}</span>
       <a href=${other()}>${language === "zh" ? "EN" : "中文"}</a>
     </footer>`;

@@ -164,16 +164,28 @@ export class WallMap {
 
   units(crews, nowMs) {
     this.crews.take(crews, nowMs);
-    this.#drawUnits(nowMs);
+    if (this.ready) this.#drawUnits(nowMs);
   }
 
-  /** Let the units glide on; costs nothing while all stand. */
+  /** Let the units glide on; costs nothing while all stand, and waits for a machine that has not drawn the last step. */
   glide(nowMs) {
-    if (this.crews.moving(nowMs)) this.#drawUnits(nowMs);
+    if (this.ready && this.crews.moving(nowMs) && this.map.isSourceLoaded("units")) this.#drawUnits(nowMs);
+  }
+
+  /** When all tiles of the view are drawn for the first time. It need not be idle then: a live city never is for long. */
+  drawn() {
+    return new Promise((done) => {
+      const look = () => {
+        if (!this.map.areTilesLoaded()) return;
+        this.map.off("render", look);
+        done();
+      };
+      this.map.on("render", look);
+      this.map.triggerRepaint();
+    });
   }
 
   #drawUnits(nowMs) {
-    if (!this.ready) return;
     const drawn = this.crews.drawn(nowMs);
     const same = JSON.stringify(drawn);
     if (same === this.drawnUnits) return;

@@ -2,8 +2,8 @@
 
 import { html } from "../lib/dom.mjs";
 import { hourOf, number } from "../lib/format.mjs";
-import { t, told } from "../lib/text.mjs";
-import { unit } from "./vitals.mjs";
+import { t } from "../lib/text.mjs";
+import { placed, unit } from "./vitals.mjs";
 
 const FOOT = 30;
 const LEFT = 62;
@@ -13,6 +13,8 @@ const SHOWN_H = 8;
 const AHEAD = 16;
 /** A strip wider than this (tenths of a rem) has room for one plot more. */
 const WIDEST = 2150;
+/** What a heading leaves for the place, rem. */
+const NOTE = 24;
 /** A narrower plot names fewer hours. */
 const NARROW = 380;
 const DAY_SHARE = 1.15;
@@ -25,8 +27,8 @@ export function focusOf(vitals, count) {
   return able.sort((a, b) => (a.level || 9) - (b.level || 9) || a.order - b.order).slice(0, count);
 }
 
-/** `width`, `height` of the strip in tenths of a rem; no plot is wider than a hundred rem. `given`: widths of two charts. */
-export function trends(vitals, width, height, nowMs, given) {
+/** `width`, `height` of the strip in tenths of a rem; no plot is wider than a hundred rem. `areas` = area → its names; `given`: widths of two charts, rem. */
+export function trends(vitals, width, height, { nowMs, areas, given }) {
   const bars = vitals.find((v) => v.day);
   const focused = focusOf(vitals, width > WIDEST && !given ? 2 : 1);
   const others = Math.max(1, focused.length);
@@ -36,19 +38,19 @@ export function trends(vitals, width, height, nowMs, given) {
       ${bars ? barPlot(bars, plot(DAY_SHARE), height, nowMs) : html`<p class="empty">${t("wall.no_data")}</p>`}</div>
     ${!focused.length && html`<div class="panel"><header><h2>${t("wall.limits")}</h2></header><p class="empty">${t("wall.no_limits")}</p></div>`}
     ${focused.map(
-      (each) => html`<div class="panel" key=${each.id}><header><h2>${t(`vital.${each.id}.name`)}</h2><span>${[told(each.sub) || t("wall.last_hours", { n: SHOWN_H }), unit(each)].filter(Boolean).join(" · ")}</span></header>
+      (each) => html`<div class="panel" key=${each.id}><header><h2>${t(`vital.${each.id}.name`)}</h2><span>${[placed(each.sub, areas, NOTE) || t("wall.last_hours", { n: SHOWN_H }), unit(each)].filter(Boolean).join(" · ")}</span></header>
         ${limitPlot(each, plot(1), height, nowMs)}</div>`,
     )}
   </div>`;
 }
 
-/** Round steps so that two to four of them reach the top. */
-function steps(top) {
-  const raw = top / 3;
+/** Round numbers from `low` to `high`, two to four of them, and the digits that they need. */
+function steps(low, high) {
+  const raw = (high - low) / 3;
   const power = 10 ** Math.floor(Math.log10(raw || 1));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? power;
   const found = [];
-  for (let n = 0; n * step <= top + step * 0.01; n += 1) found.push(n * step);
+  for (let n = Math.ceil(low / step - 0.01); n * step <= high + step * 0.01; n += 1) found.push(n * step);
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step))) };
 }
 
@@ -60,7 +62,7 @@ function barPlot({ day, digits }, width, height, nowMs) {
   const last = hours.findLast(([h]) => h < hour) ?? hours.at(-1);
   const most = Math.max(...counts.values(), ...day.high.filter((v) => v !== null && v !== undefined), digits ? 0 : 4);
   const top = (most > 0 ? most : 1) * 1.12;
-  const scale = steps(top / 1.12);
+  const scale = steps(0, top / 1.12);
   const x = (h) => LEFT + (h * (width - LEFT - 8)) / 24;
   const y = (v) => height - FOOT - (v / top) * (height - FOOT - 22);
   const band = bandOf(day.low, day.high, x, y, 0.5);
@@ -97,6 +99,7 @@ function limitPlot({ trend, value, state, limits, digits, level }, width, height
   const spread = limits.map((l) => l.value);
   const min = Math.min(...known, ...spread);
   const max = Math.max(...known, ...spread);
+  const scale = steps(min, max);
   const air = (max - min || Math.abs(max) || 1) * 0.1;
   const x = (i) => LEFT + (i * (width - LEFT - 8)) / whole;
   const y = (v) => height - FOOT - ((v - min + air) / (max - min + 2 * air)) * (height - FOOT - 12);
@@ -105,7 +108,7 @@ function limitPlot({ trend, value, state, limits, digits, level }, width, height
   const band = bandOf(low, high, x, y, 0);
   const marks = [-8, -4, 0, 4].map((h) => [h, x(n + (h * HOUR_MS) / stepMs)]);
   return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img">
-    ${[min, max].map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v, digits)}</text>`)}
+    ${scale.found.map((v) => html`<text class="axis" x=${LEFT - 8} y=${y(v) + 7} text-anchor="end">${number(v, scale.digits)}</text>`)}
     ${band && html`<path class="band" d=${band} />`}
     ${spaced(limits, y).map(
       (l) => html`<path class="limit" style=${`stroke:var(--l${l.level})`} d=${`M${LEFT} ${y(l.value)}H${width - 8}`} />

@@ -21,7 +21,7 @@ from core.db import DictConnection
 from core.errors import Invalid, NotFound, WrongState
 from core.http import Allow, IdempotencyKey, Json, Now, act
 from core.yamlfile import Mistakes
-from events import edited, edited_store
+from events import edited, edited_store, form
 from events.load import Load
 from events.rules import Rule
 
@@ -38,6 +38,16 @@ class Draft(BaseModel):
 
     yaml: Annotated[str, Field(max_length=20_000)]
     days: Annotated[float, Field(gt=0, le=30)] = 3
+
+
+class Typed(BaseModel):
+    """A rule's text while somebody edits it, and the field that was just changed; no value leaves the field out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    yaml: Annotated[str, Field(max_length=20_000)]
+    path: Annotated[list[str | int], Field(max_length=6)] = []
+    value: Annotated[str, Field(max_length=2000)] | bool | float | list[str] | None = None
 
 
 class Activation(BaseModel):
@@ -77,6 +87,17 @@ def _reads(routes: APIRouter, book: Rulebook) -> None:
                 "versions": versions,
             }
         )  # fmt: skip
+
+    @routes.post("/rules/{key}/form")
+    async def form_of_rule(key: str, asked: Typed, _: Reader) -> Response:
+        """The fields of a text, after one of them was changed in it; nothing is kept."""
+        try:
+            text = form.changed(asked.yaml, tuple(asked.path), asked.value) if asked.path else asked.yaml
+        except ValueError as wrong:
+            raise Invalid(field=".".join(map(str, asked.path)), reason=str(wrong)) from None
+        fields, mistakes = form.read(key, text)
+        shown_ = [asdict(each) for each in fields]
+        return Json({"yaml": text, "fields": shown_, "mistakes": [asdict(each) for each in mistakes]})
 
 
 def _trials(routes: APIRouter, book: Rulebook) -> None:

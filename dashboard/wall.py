@@ -66,6 +66,8 @@ class WallDecl(Declared):
     tour: list[Step]
     care: Care
     profiles: dict[Key, Profile] = {}
+    #: The number under which the map may be shown (审图号); empty while there is none.
+    approval: str = ""
 
 
 def load(path: Path | None = None) -> WallDecl:
@@ -125,6 +127,7 @@ def setup(
         "profiles": {name: profile.model_dump() for name, profile in decl.profiles.items()},
         "scenes": [scene.model_dump() for scene in decl.scenes],
         "rotate_s": decl.rotate,
+        "approval": decl.approval,
         "tour": [{"key": step.key, "scene": step.scene, "lasts_s": step.lasts} for step in decl.tour],
         "care": {
             "shift_every_s": decl.care.shift_every,

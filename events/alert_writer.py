@@ -14,6 +14,7 @@ from events import alarm, store
 from events.alarm import Line
 from events.engine import Engine, Row, fact_of, new_alert, place_of_row, placed
 from events.facts import Group
+from events.guards import PROTECT
 from events.moves import Does, Move
 from events.news import News
 from events.permits import Permits
@@ -82,7 +83,7 @@ class AlertWriter:
             aside = alarm.State(hold["state"]) if hold else design
             row["state"] = alarm.first(aside=aside, asks=row["asks"]).state.value
             row["aside"] = _aside(hold) or ({"muted_by": muted} if muted else None)
-            if self._permits.protects(place_of_row(row, row["device"]), to_us(row["onset"])):
+            if self._permits(PROTECT, place_of_row(row, row["device"]), to_us(row["onset"])):
                 row["level"] = max(1, row["level"] - 1)
         fresh = await store.insert_alerts(self.connection, new, now_us)
         new = [row for row in new if row["id"] in fresh]

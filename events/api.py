@@ -51,11 +51,11 @@ class IncidentAction(BaseModel):
 
 
 class Report(BaseModel):
-    """Something that a person saw or was told, at a place and a time."""
+    """Something that a person saw or was told, at a place and a time; or a season or protected event that begins."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(pattern=r"^(report|permit|operator)\.[a-z0-9_]+$")]
+    kind: Annotated[str, Field(pattern=r"^(report|permit|operator|season|protect)\.[a-z0-9_]+$")]
     at: AwareDatetime | None = None
     ends_at: AwareDatetime | None = None
     words: Annotated[str, Field(max_length=2000)] = ""

@@ -35,6 +35,9 @@ STALE_PERIODS = 5
 Switches = Callable[[str, Place, int], bool]
 
 
+PROTECT = "protect."
+
+
 def nothing_switched(_switch: str, _place: Place, _time_us: int) -> bool:
     return False
 
@@ -75,6 +78,23 @@ class Guards:
             return program.execute(self._names(device, time_us, value, program.variables())) is True
         except (KeyError, RuntimeError, TypeError, ValueError):
             return False  # something that it asks for is not known
+
+    def protected(self, point: int, time_us: int) -> bool:
+        """A protected event is in force there: what is pending waits half as long."""
+        device = self.registry.by_number.get(int(self.registry.device_of[point]))
+        return device is not None and self.switches(PROTECT, place_of(device), time_us)
+
+    def runoff(self, rule: int, part: int, point: int) -> float:
+        """What a millimetre of rain brings to a balance that a point speaks for (`Part.rain`)."""
+        device = self.registry.by_number[int(self.registry.device_of[point])]
+        rain = self.rules.rules[rule].decl.parts[part].rain
+        return (rain.of(device.params) or 0.0) if rain is not None else 0.0
+
+    def rain_1h(self, point: int, time_us: int) -> float:
+        """Millimetres of the last hour at the gauges around, 0 where nobody knows."""
+        device = self.registry.by_number.get(int(self.registry.device_of[point]))
+        found = self._rain(device, time_us).get("rain_1h", 0.0) if device is not None else 0.0
+        return found if isinstance(found, float) else 0.0
 
     def _program(self, rule: Rule) -> cel.Program | None:
         if rule.number not in self._programs:

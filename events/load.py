@@ -30,6 +30,10 @@ class Stood:
     raised_us: int
     returned_us: int | None
 
+    def stood_us(self, end_us: int) -> int:
+        """For how long, as far as is known at an end."""
+        return min(end_us if self.returned_us is None else self.returned_us, end_us) - self.raised_us
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -52,6 +56,10 @@ class Load:
     by_type: dict[str, int]
     by_level: dict[int, int]
     top: list[tuple[str, int]]
+    #: The sources that chatter, with how often they rose in their worst minute; at most `TOP`.
+    chatterers: list[tuple[str, int]]
+    #: The sources of what has stood for more than a day, from before the span, too.
+    stale_sources: list[str]
 
 
 def load_of(
@@ -60,14 +68,19 @@ def load_of(
     types: Sequence[str],
     asked_us: Sequence[int],
     operators: int = 1,
+    before: Sequence[Stood] = (),
 ) -> Load:
-    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`."""
+    """`types` of the incidents of a span, `asked_us` when something newly asked a person; shared by `operators`.
+
+    `before`: alerts from before the span that stood in it; they count where they are stale.
+    """
     begin, end = span_us
     asked = np.sort(np.array(asked_us, np.int64))
     windows = np.bincount((asked - begin) // WINDOW_US, minlength=max(1, -(-(end - begin) // WINDOW_US)))
     sources = Counter(alert.source for alert in alerts)
     top = sources.most_common(TOP)
-    stood = [(end if alert.returned_us is None else alert.returned_us) - alert.raised_us for alert in alerts]
+    nervous = chatterers((alert.source, alert.raised_us) for alert in alerts)
+    stale = [alert.source for alert in (*before, *alerts) if alert.stood_us(end) > STALE_US]
     return Load(
         days=(end - begin) / DAY_US,
         alerts=len(alerts),
@@ -76,13 +89,15 @@ def load_of(
         busiest_10min=-(-busiest(asked.tolist()) // operators),
         flood_share=float(np.mean(windows > FLOOD * operators)),
         top_share=sum(n for _, n in top) / max(len(alerts), 1),
-        chattering=chattering((alert.source, alert.raised_us) for alert in alerts),
-        fleeting=sum(us < FLEETING_US for us in stood),
-        stale=sum(us > STALE_US for us in stood),
+        chattering=len(nervous),
+        fleeting=sum(alert.stood_us(end) < FLEETING_US for alert in alerts),
+        stale=len(stale),
         by_rule=dict(Counter(alert.rule for alert in alerts).most_common()),
         by_type=dict(Counter(types).most_common()),
         by_level=dict(sorted(Counter(alert.level for alert in alerts).items())),
         top=top,
+        chatterers=nervous[:TOP],
+        stale_sources=sorted(set(stale)),
     )
 
 
@@ -96,9 +111,12 @@ def busiest(times_us: list[int], window_us: int = WINDOW_US) -> int:
     return most
 
 
-def chattering(raised: Iterable[tuple[str, int]]) -> int:
-    """How many sources rose `CHATTER` times within a minute at least once."""
+def chatterers(raised: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Sources that rose `CHATTER` times within a minute, with how often at worst; the worst first."""
     by_source: dict[str, list[int]] = {}
     for source, at_us in raised:
         by_source.setdefault(source, []).append(at_us)
-    return sum(busiest(sorted(times), CHATTER_US) >= CHATTER for times in by_source.values())
+    worst = {source: busiest(sorted(times), CHATTER_US) for source, times in by_source.items()}
+    return sorted(
+        ((source, n) for source, n in worst.items() if n >= CHATTER), key=lambda each: (-each[1], each[0])
+    )

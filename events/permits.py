@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from events.guards import PROTECT
 from events.place import Place
 
 #: A permit for a point covers what stands so near.
 COVERS_M = 100.0
 #: Kinds of reports that are no evidence of what happens but of what is allowed.
-PERMIT, SEASON, PROTECT = "permit.", "season.", "protect."
+PERMIT, SEASON = "permit.", "season."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ class Permits:
         self.known = list(permits)
 
     def __call__(self, switch: str, place: Place, time_us: int) -> bool:
+        """Whether a switch is on; `protect.` asks for any protected event (exam, visit)."""
         kind = kind_of(switch)
-        return any(permit.kind == kind and permit.covers(place, time_us) for permit in self.known)
-
-    def protects(self, place: Place, time_us: int) -> bool:
-        """A protected event (exam, visit) is in force here: alarms are one step more urgent."""
-        return any(p.kind.startswith(PROTECT) and p.covers(place, time_us) for p in self.known)
+        return any(
+            (permit.kind == kind or (kind == PROTECT and permit.kind.startswith(PROTECT)))
+            and permit.covers(place, time_us)
+            for permit in self.known
+        )

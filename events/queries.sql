@@ -313,10 +313,12 @@ SELECT at, action, actor, before, after, fields FROM incident_log
 WHERE incident = %(id)s AND (%(as_of)s::timestamptz IS NULL OR at <= %(as_of)s) ORDER BY id
 
 -- name: alerts_of_span
--- What was written down in a span; `asked`: it asked somebody, and belongs to no incident.
-SELECT rule, subject, level, raised_at, returned_at, recorded_at,
-       asks AND incident IS NULL AND NOT backdated AS asked
-FROM alerts WHERE recorded_at >= %(from)s AND recorded_at < %(to)s AND NOT withdrawn ORDER BY recorded_at, id
+-- What was written down in a span, and what stood in it from before; `asked`: it asked somebody, and belongs to no
+-- incident.
+SELECT rule, subject, level, raised_at, returned_at, recorded_at, recorded_at < %(from)s AS before,
+       asks AND incident IS NULL AND NOT backdated AND recorded_at >= %(from)s AS asked
+FROM alerts WHERE recorded_at < %(to)s AND NOT withdrawn
+  AND (recorded_at >= %(from)s OR returned_at IS NULL OR returned_at > %(from)s) ORDER BY recorded_at, id
 
 -- name: incidents_of_span
 SELECT type, opened_at, NOT backdated AS asked FROM incidents

@@ -171,6 +171,8 @@ class Part(Declared):
     group: Literal["zone", "asset", "area", "city", "reach"] | None = None
     #: Devices with this parameter (and not 0) are none of the group.
     unless: Key | None = None
+    #: Detector balance: how much (in the channel's unit) a millimetre of rain in the last hour brings in between.
+    rain: OfDevice | None = None
     #: How long after a window a group waits for those of its readings that are on their way.
     wait: Span = 60.0
     #: Compare the signal with the usual of the hour, with background stations or with the nearest neighbours.
@@ -287,6 +289,8 @@ def _check_part(part: Part) -> None:
 def _check_group(part: Part) -> None:
     if (part.group is not None) != (part.detector in GROUPED):
         raise ValueError("`group` says what is looked at together: needed by balance and apart, by no other")
+    if part.rain is not None and part.detector != "balance":
+        raise ValueError("`rain` falls between the meters of a balance")
     if part.group is None:
         return
     if part.against not in (None, "usual"):

@@ -169,6 +169,8 @@ class EventViews:
             log = await named(connection, log, "actor")
             (row,) = await named(connection, [row], "acknowledged_by")
         evidence = [{name: value for name, value in fact.items() if value is not None} for fact in facts]
+        for first in [fact for fact in evidence if "rule" in fact and "left_at" not in fact][:1]:
+            first["first_out"] = True  # evidence is in the order of its onsets
         return {**self.incident_shown(row), "evidence": evidence, "timeline": log}
 
     async def live_incidents(
@@ -201,16 +203,15 @@ class EventViews:
         async with self.database.transaction() as connection:
             alerts = await store.rows(connection, "alerts_of_span", **span)
             incidents = await store.rows(connection, "incidents_of_span", **span)
-        stood = [
-            Stood(
-                row["rule"], f"{row['rule']} {row['subject']}", row["level"], to_us(row["raised_at"]),
-                to_us(row["returned_at"]) if row["returned_at"] else None,
-            )
-            for row in alerts
-        ]  # fmt: skip
+        stood: dict[bool, list[Stood]] = {False: [], True: []}
+        for row in alerts:
+            returned_us = to_us(row["returned_at"]) if row["returned_at"] else None
+            source, raised_us = f"{row['rule']} {row['subject']}", to_us(row["raised_at"])
+            stood[row["before"]].append(Stood(row["rule"], source, row["level"], raised_us, returned_us))
         asked = [to_us(row["recorded_at"]) for row in alerts if row["asked"]]
         asked += [to_us(row["opened_at"]) for row in incidents if row["asked"]]
-        return load_of((from_us, to_us_), stood, [row["type"] for row in incidents], asked, operators)
+        types = [row["type"] for row in incidents]
+        return load_of((from_us, to_us_), stood[False], types, asked, operators, stood[True])
 
     async def verdicts(self, rules: list[str], since: datetime) -> list[dict[str, Any]]:
         """What alarms of these rules turned out to be, in the order of the words: `key` is one alarm or incident."""

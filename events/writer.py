@@ -19,10 +19,11 @@ from events.background import MEMORY_US, Background
 from events.correlate import Correlator
 from events.engine import Engine, Row, fact_of, incident_fact, place_of_row, report_fact
 from events.facts import Fact, Group, Standing
+from events.guards import PROTECT
 from events.incident_writer import IncidentWriter
 from events.moves import Move
 from events.news import News
-from events.permits import PERMIT, PROTECT, SEASON, Permit, Permits
+from events.permits import PERMIT, SEASON, Permit, Permits
 
 #: Facts that ended so long ago can no more be joined by anything that is not late beyond measure.
 KEEP_US = 2 * 3600 * 1_000_000

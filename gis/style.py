@@ -23,7 +23,7 @@ DARK: Tokens = {
     "road_ring": "#56697C", "rail": "#33414E", "district": "#5B6C7C", "site": "#8A7A4C",
     "building_0": "#26323D", "building_1": "#34424F", "building_2": "#4A5C6C", "building_3": "#6A7F92",
     "label": "#B4BFCA", "label_dim": "#8795A3", "halo": "#10161D",
-    "supply": "#4E8FB8", "drainage": "#7C86B8", "gas": "#B89A4E", "fitting": "#7C93A6", "facility": "#93A5B5",
+    "supply": "#4E8FB8", "drainage": "#94826E", "gas": "#B89A4E", "fitting": "#7C93A6", "facility": "#93A5B5",
     "font": "Noto Sans CJK SC",
 }  # fmt: skip
 
@@ -34,7 +34,7 @@ LIGHT: Tokens = {
     "road_ring": "#93A3B1", "rail": "#B9C3CC", "district": "#7C8A97", "site": "#B59A4A",
     "building_0": "#DDE2E7", "building_1": "#D0D7DE", "building_2": "#BCC6CF", "building_3": "#A3B0BC",
     "label": "#2A3642", "label_dim": "#5A6774", "halo": "#FFFFFF",
-    "supply": "#1F6E9E", "drainage": "#4A57A0", "gas": "#8A6A12", "fitting": "#55687A", "facility": "#3E4E5B",
+    "supply": "#1F6E9E", "drainage": "#7A5C3E", "gas": "#8A6A12", "fitting": "#55687A", "facility": "#3E4E5B",
     "font": "Noto Sans CJK SC",
 }  # fmt: skip
 

@@ -243,6 +243,15 @@ WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(chann
   AND bucket >= %(begin)s AND bucket < %(end)s
 ORDER BY device, channel, bucket
 
+-- name: steps_of_many
+-- Means of many points over steps shorter than an hour, for a map over time.
+SELECT device, channel, (extract(epoch FROM date_bin(make_interval(secs => %(step)s), time, 'epoch')) * 1000000)::bigint
+       AS time_us, avg(value) AS value, count(*)::integer AS n
+FROM readings
+WHERE (device, channel) IN (SELECT * FROM unnest(%(devices)s::integer[], %(channels)s::smallint[]))
+  AND time >= %(begin)s AND time < %(end)s
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+
 -- name: recent_of_many
 -- Raw readings of many points at once, for traces and objections.
 SELECT device, channel, (extract(epoch FROM time) * 1000000)::bigint AS time_us, value, quality

@@ -71,6 +71,17 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Means of many points over steps of some length, sorted by (device, channel, time)."""
+
+    device: NDArray[np.int32]
+    channel: NDArray[np.int16]
+    time_us: NDArray[np.int64]
+    value: NDArray[np.float64]
+    n: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Recent:
     """Raw readings of many points, sorted by (device, channel, time)."""
 
@@ -129,6 +140,20 @@ async def hours_of_many(
     kinds = (np.int32, np.int16, np.int64, np.float64, np.float64, np.float64, np.int32)
     between = {"begin": to_datetime(begin_us), "end": to_datetime(end_us)}
     return Hours(*await _of_many(database, "hours_of_many", devices, channels, kinds, **between))
+
+
+async def steps_of_many(
+    database: Database,
+    devices: NDArray[np.int32],
+    channels: NDArray[np.int16],
+    begin_us: int,
+    end_us: int,
+    step_s: int,
+) -> Steps:
+    """Means of the points (devices[i], channels[i]) over steps of `step_s`, from the readings themselves."""
+    kinds = (np.int32, np.int16, np.int64, np.float64, np.int32)
+    between = {"begin": to_datetime(begin_us), "end": to_datetime(end_us)}
+    return Steps(*await _of_many(database, "steps_of_many", devices, channels, kinds, **between, step=step_s))
 
 
 async def recent_of_many(

@@ -163,7 +163,7 @@ def _water(places: Places) -> Iterator[Device]:
         if (
             not pilot
         ):  # what one inlet takes over from another is nobody's business: the balance of the district speaks
-            params |= {"jump_ratio": 1.5}
+            params |= {"jump_ratio": 3.0}
         name = f"ws-pilot-{number:02d}" if pilot else f"ws-dma-{number:02d}"
         yield Device(name, "ws_flow_meter", spot, gateway, says, number + 20, params=params)
     for number, spot in enumerate(places.plants, 1):
@@ -437,7 +437,7 @@ def _fire(places: Places) -> Iterator[Device]:
 def _reported(places: Places) -> Iterator[Device]:
     """Other systems of the city that report their figures: the hotline's own, and billing."""
     spot = places.buildings[0]
-    calls = Stream(186, "calls", 0.9, weekends=0.7, slow=9, fast=3, low=5, resolution=1.0)
+    calls = Stream(186, "calls", 0.9, weekends=0.7, slow=16, fast=4, low=5, resolution=1.0)
     figures = (
         ("calls_1h", calls), ("answer_1h", Stream(9.5, "calls", 0.25, slow=0.9, fast=0.3, low=3, resolution=0.1)),
         ("calls_24h", Stream(4200, slow=60, memory_us=12 * HOUR_US, resolution=1.0)),

@@ -109,6 +109,12 @@ async def figures(stage: Stage, say: Say, soak_min: float) -> Figures:
 
     await stage.ready()
     found: Figures = {}
+
+    def keep(figures: Figures) -> None:
+        """What is measured is told at once: a run of an hour may be broken off."""
+        found.update(figures)
+        say(", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
+
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium(),
@@ -119,19 +125,21 @@ async def figures(stage: Stage, say: Say, soak_min: float) -> Figures:
         page = await context.new_page()
         await page.add_init_script(path=SCRIPT)
         say("opening the wall")
-        found |= await _paint(page, stage.base)
+        keep(await _paint(page, stage.base))
         say(f"{RATE:g} readings/s on the way to the wall")
         async with loaded(stage.rig, 60 + soak_min * 60):
-            found |= await _latency(page, stage)
-            found |= await _frames(page)
+            keep(await _latency(page, stage))
+            keep(await _frames(page))
             say(f"watching the wall's memory for {soak_min:g} min")
-            found |= await _heap(page, soak_min)
+            keep(await _heap(page, soak_min))
         say("500 of 50 000 points anew")
-        found["recolour_500_of_50k_ms"] = float(np.median(await page.evaluate("window.bench.recolour()")))
+        spans = await page.evaluate("window.bench.recolour()")
+        keep({"recolour_500_of_50k_ms": float(np.median(spans))})
         await browser.close()
     say(f"{CLIENTS} more walls")
     async with loaded(stage.rig, 2 * SPAN_S + 20):
-        return found | await _clients(stage)
+        keep(await _clients(stage))
+    return found
 
 
 @asynccontextmanager

@@ -81,6 +81,7 @@ PICTURES = (
         4.0,
     ),
     Picture("cockpit", "leader", "/cockpit", "#cockpit .incident", (1280, 800)),
+    Picture("vitals", "leader", "/vitals", "#vitals .index tfoot", (1280, 800)),
     Picture("responder", "responder", "/responder", "#responder main button", (390, 844)),
 )
 

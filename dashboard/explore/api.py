@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from core.actor import Actor
-from core.clock import HOUR_US, rfc3339
+from core.clock import SECOND_US, rfc3339
 from core.errors import NotFound
 from core.http import Allow, Json, Lang
 from dashboard.explore.source import ACTION, Explorer, Line
@@ -20,8 +20,6 @@ from dashboard.explore.view import View
 from iot.registry import Device, Registry
 
 Reader = Annotated[Actor, Depends(Allow(ACTION))]
-#: What the map shows at least.
-LEAST_US = 6 * HOUR_US
 COLUMNS = ("time", "device", "channel", "unit", "value", "low", "high", "n", "quality", "provenance")
 
 
@@ -45,7 +43,7 @@ def router(explorer: Explorer, setup: Mapping[str, object]) -> APIRouter:
     async def over_time(
         request: Request, actor: Reader, channel: Annotated[str, Query(max_length=80)] = ""
     ) -> Response:
-        """A quantity everywhere over the time of an address of the page, in steps of hours.
+        """A quantity everywhere over the time of an address of the page, in steps of minutes or hours.
 
         `values[step][device]`, null where nothing was heard.
         """
@@ -56,7 +54,6 @@ def router(explorer: Explorer, setup: Mapping[str, object]) -> APIRouter:
         if not channel:
             return Json({"channels": [], "times": [], "devices": [], "values": []})
         begin_us, end_us = View.of(request.url.query).between_us(explorer.clock.now_us())
-        begin_us = min(begin_us, end_us - LEAST_US)
         found = await explorer.frames(actor, channel, begin_us, end_us)
         registry = explorer.registry()
         return Json(
@@ -64,6 +61,7 @@ def router(explorer: Explorer, setup: Mapping[str, object]) -> APIRouter:
                 "channel": channel,
                 "unit": registry.channels[channel].decl.unit,
                 "channels": [{"name": name, "n": n} for name, n in quantities.items()],
+                "step_s": found.step_us // SECOND_US,
                 "times": [rfc3339(us) for us in found.time_us.tolist()],
                 "devices": [
                     {

@@ -22,6 +22,8 @@ from dashboard.theme import Palette, Shade, Theme, plotly_template
 HOLE_STEPS = 3.5
 #: Space between panels, as a share of the height.
 BETWEEN = 0.06
+#: Where the stamp stands below the axis: under its two lines of times, apart from the legend above.
+STAMP_PX = 36
 DASHES = ("solid", "dash", "dot")
 #: Units that nobody says.
 BARE = frozenset({"1", "count"})
@@ -68,7 +70,7 @@ def layout(units: Sequence[str], paper: Paper) -> dict[str, Any]:
         ],
     }  # fmt: skip
     axes: dict[str, Any] = {"xaxis": {**found["xaxis"], **across}}
-    notes = [note(paper.stamp, paper, x=1, y=1, yshift=6, xanchor="right", yanchor="bottom")]
+    notes = [note(paper.stamp, paper, x=1, y=0, yshift=-STAMP_PX, xanchor="right", yanchor="top")]
     high = (1 - BETWEEN * (len(units) - 1)) / max(len(units), 1)
     for number, unit in enumerate(units):
         top = 1 - number * (high + BETWEEN)
@@ -90,6 +92,7 @@ def layout(units: Sequence[str], paper: Paper) -> dict[str, Any]:
         **axes,
         "annotations": notes,
         "shapes": shapes,
+        "margin": {**found["margin"], "b": STAMP_PX + 22},
         "hovermode": "x unified",
         "dragmode": "zoom",
     }

@@ -11,19 +11,24 @@ from numpy.typing import NDArray
 
 from core.access import Policy, Scope
 from core.actor import Actor
-from core.clock import DAY_US, HOUR_US, Clock
+from core.clock import DAY_US, HOUR_US, SECOND_US, Clock
 from core.db import Database
 from core.text import Texts
 from dashboard.explore.view import View, bucket_of
 from iot.kinds import Channel
 from iot.registry import Device, Registry
-from iot.views import Series, hours_of_many, series
+from iot.views import Series, hours_of_many, series, steps_of_many
 
 ACTION = "reading.read"
 #: What one map over time reads at most; a longer time of many points begins later.
 MOST_HOURS = 400_000
 #: Steps of the slider.
 MOST_STEPS = 96
+#: Steps shorter than an hour are made of readings: the shortest that the slider holds, while no more are to be read.
+FINE_S = (60, 120, 300, 600, 900, 1800)
+MOST_READINGS = 100_000
+#: In whole hours the map shows at least so much.
+LEAST_US = 6 * HOUR_US
 FOUND = 40
 
 
@@ -54,6 +59,7 @@ class Line:
 class Frames:
     """All points of a quantity over time: mean values [step, device], NaN where there was none."""
 
+    step_us: int
     time_us: NDArray[np.int64]
     devices: list[Device]
     values: NDArray[np.float64]
@@ -134,36 +140,52 @@ class Explorer:
         return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
 
     async def frames(self, actor: Actor, full: str, begin_us: int, end_us: int) -> Frames:
-        """A quantity everywhere over time, in steps of whole hours."""
+        """A quantity everywhere over time: in minutes while that is quick, else in whole hours."""
         registry = self.registry()
         devices = [
             device
             for device in registry.devices.values()
             if self.may_see(actor, device) and full in registry.kind_of(device).channels.values()
         ]
-        channel = registry.channels[full].number
-        span_us = min(end_us - begin_us, max(DAY_US, MOST_HOURS // max(len(devices), 1) * HOUR_US))
-        first, last = (end_us - span_us) // HOUR_US, -(-end_us // HOUR_US)
         numbers = np.array([device.number for device in devices], np.int32)
-        hours = await hours_of_many(
-            self.database, numbers, np.full(len(numbers), channel, np.int16), first * HOUR_US, last * HOUR_US
+        points = numbers, np.full(len(numbers), registry.channels[full].number, np.int16)
+        longest_us = max(DAY_US, MOST_HOURS // max(len(devices), 1) * HOUR_US)
+        span_us = min(max(end_us - begin_us, LEAST_US), longest_us)
+        first, last = (end_us - span_us) // HOUR_US, -(-end_us // HOUR_US)
+        hours = await hours_of_many(self.database, *points, first * HOUR_US, last * HOUR_US)
+        step_s = fine_step(end_us - begin_us, int(hours.n[hours.time_us >= begin_us - HOUR_US].sum()))
+        if step_s is None:
+            means = hours.device, hours.time_us // HOUR_US, hours.value, hours.n
+            return stepped(means, devices, (first, last), HOUR_US)
+        unit_us = step_s * SECOND_US
+        first, last = begin_us // unit_us, -(-end_us // unit_us)
+        read = await steps_of_many(self.database, *points, first * unit_us, last * unit_us, step_s)
+        return stepped(
+            (read.device, read.time_us // unit_us, read.value, read.n), devices, (first, last), unit_us
         )
-        return stepped(hours.device, hours.time_us // HOUR_US, hours.value, hours.n, devices, first, last)
+
+
+def fine_step(span_us: int, readings: int) -> int | None:
+    """The length in s of the steps of a span that holds so many readings; None where only hours are quick enough."""
+    fits = (step for step in FINE_S if span_us / (step * SECOND_US) < MOST_STEPS)
+    return next(fits, None) if readings <= MOST_READINGS else None
 
 
 def stepped(
-    device: NDArray[np.int32], hour: NDArray[np.int64], mean: NDArray[np.float64], n: NDArray[np.int32],
-    devices: list[Device], first: int, last: int,
+    means: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]],
+    devices: list[Device], between: tuple[int, int], unit_us: int,
 ) -> Frames:  # fmt: skip
-    """Hourly means as a table of at most `MOST_STEPS` steps from hour `first` to hour `last`."""
+    """Means of (device, number of the unit, mean, how many) as a table of at most `MOST_STEPS` steps."""
+    device, unit, mean, n = means
+    first, last = between
     width = max(1, -(-(last - first) // MOST_STEPS))
     steps = max(1, -(-(last - first) // width))
     numbers = np.array([each.number for each in devices], np.int32)
     order = np.argsort(numbers)
     column = order[np.searchsorted(numbers[order], device)] if len(numbers) else device
     total, count = np.zeros((steps, len(devices))), np.zeros((steps, len(devices)))
-    at = ((hour - first) // width, column)
+    at = ((unit - first) // width, column)
     np.add.at(total, at, mean * n)
     np.add.at(count, at, n)
     values = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return Frames((first + np.arange(steps) * width) * HOUR_US, devices, values)
+    return Frames(width * unit_us, (first + np.arange(steps) * width) * unit_us, devices, values)

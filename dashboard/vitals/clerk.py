@@ -30,7 +30,7 @@ from dashboard.vitals.index import PartDecl
 from dashboard.vitals.inputs import Collector, Rows, Selection
 from dashboard.vitals.past import Past
 from dashboard.vitals.store import Usuals
-from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn
+from dashboard.vitals.usual import LOOK_BACK_DAYS, Local, learn, usual_at
 from dashboard.vitals.window import QUARTER_US, Windows
 from dashboard.vitals.words import Figure, Points, Records, Why, Words
 from iot import log
@@ -50,6 +50,7 @@ STALE_FOR_US = DAY_US
 #: So long after a start a colour follows its value at once: nobody had been heard in the first moments.
 SETTLE_US = 2 * MINUTE_US
 NAMED_EXCLUDED = 50
+NAMED_RECORDS = 20
 #: Readings that wait for a turn at most: of fewer each costs more, more of them leave the processor's cache.
 WAITING_ROWS = 8_000
 
@@ -180,7 +181,7 @@ class Clerk:
             vital, self.table, self.windows, records, figures, now_us, self.local.midnight_us(now_us)
         )
         self._words.use(inputs, now_us, self.local.offset_us(now_us))
-        usual = self.usuals.get(vital.key, {}).get(self.local.slot(now_us))
+        usual = usual_at(self.usuals.get(vital.key, {}), self.local, now_us)
         reading = evaluate(vital, self._words, usual)
         held = self._held.setdefault(vital.key, Held())
         if now_us - self._started_us < SETTLE_US:
@@ -211,7 +212,7 @@ class Clerk:
             "place": {**device.name, "area": device.area} if device else None,
             "device": device.id if device else None,
             "inputs": {name: self._told(each) for name, each in inputs.items() if isinstance(each, Points)},
-            "counts": {name: len(each.items) for name, each in inputs.items() if isinstance(each, Records)},
+            "records": {name: _listed(each) for name, each in inputs.items() if isinstance(each, Records)},
             "given": {name: _finite(each.value) for name, each in inputs.items() if isinstance(each, Figure)},
         }
 
@@ -255,15 +256,18 @@ class Clerk:
         return to_us
 
     async def recall(self) -> None:
-        """Recompute the history that was missing when we started, and learn what is usual from it."""
-        await self._fill(self._started_us)
-        await self._learn(self._started_us)
+        """Recompute the history that was missing when we started and learn what is usual from it: the wall's first."""
+        for first in (True, False):
+            await self._fill(
+                [each for each in self.vitals if (each.decl.slot != "console") is first], self._started_us
+            )
+            await self._learn(self._started_us)
 
-    async def _fill(self, now_us: int) -> None:
+    async def _fill(self, vitals: Sequence[Vital], now_us: int) -> None:
         """Recompute the quarters of the last day and the hours before, as far as they were missing at our start."""
         day_us = (now_us - QUARTERS_US) // HOUR_US * HOUR_US
         first_us = day_us - LOOK_BACK_DAYS * DAY_US
-        for vital in self.vitals:
+        for vital in vitals:
             if not replay.recomputable(vital) or not vital.points:
                 continue
             since = self._known.get(vital.key, first_us)
@@ -303,6 +307,24 @@ class Clerk:
         self.usuals = {key: learn(each.at_us, each.value, self.local) for key, each in history.items()}
         await store.put_usual(self.database, self.usuals)
         self._learned_us = now_us
+
+
+def _listed(records: Records) -> dict[str, object]:
+    """How many records there are, and the newest of them by what people call them."""
+    newest = sorted(records.items, key=lambda item: -int(item["at_us"]))[:NAMED_RECORDS]
+    return {
+        "n": len(records.items),
+        "newest": [
+            {
+                "number": next(
+                    (str(item[name]) for name in ("number", "key", "kind", "id") if item.get(name)), ""
+                ),
+                "title": item.get("name") or item.get("title"),
+                "at_us": int(item["at_us"]),
+            }
+            for item in newest
+        ],
+    }
 
 
 def _finite(value: float | None) -> float | None:

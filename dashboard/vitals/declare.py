@@ -2,8 +2,8 @@
 
 A vital is a CEL expression over named inputs. An input is a set of points of one channel, a set of records (alerts,
 incidents, cases, orders), a figure that a room gives, or devices. The words of the expressions are those of
-`dashboard.vitals.words.Words`; a band is an expression too, over `value`, `z` (robust distance from the usual),
-`hour` (of the city's day) and the vital's own figures.
+`dashboard.vitals.words.Words`; a band is an expression too, over `value`, `usual` (its median at this hour), `z`
+(robust distance from that), `hour` (of the city's day) and the vital's own figures.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _compiled(declared: Declaration[VitalDecl]) -> tuple[Vital, list[Mistake]]:
     decl = declared.item
     wrong: list[Mistake] = []
     trial = Words({name: _sample(each) for name, each in decl.inputs.items()})
-    trial.known |= {"value": 1.0, "z": 0.0, "hour": 0.0}
+    trial.known |= {"value": 1.0, "z": 0.0, "usual": 1.0, "hour": 0.0}
 
     def program(text: str, *path: str | int) -> Any:  # noqa: ANN401 - a compiled expression
         try:

@@ -55,7 +55,7 @@ def evaluate(vital: Vital, words: Words, usual: Usual | None) -> Reading:
     except Unknown:
         return Reading(vital.key, None, 0, "no_data", (n, total), 0.0, as_of)
     z = usual.z(value, floor_of(vital)) if usual else 0.0
-    words.known |= {"value": value, "z": z}
+    words.known |= {"value": value, "z": z, "usual": usual.median if usual and usual.learned else value}
     covered = share >= COLOUR_COVERAGE
     level = next((level for level, band in sorted(vital.bands.items()) if covered and _holds(words, band)), 0)
     sub = vital.decl.sub

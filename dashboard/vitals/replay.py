@@ -5,6 +5,7 @@ Only vitals whose inputs are all points can be recomputed; counts of alarms and 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -87,11 +88,12 @@ def values(
 ) -> tuple[list[int], list[float]]:
     """(begin of each step µs, value) of the steps in which the vital had one."""
     times, found = [], []
+    plain = dataclasses.replace(vital, bands={})  # history has no colours
     for step in range(len(next(iter(matrices.values())))):
         moment = from_us + step * step_us
         inputs = {name: at_hour(selections[name], matrix[step], moment) for name, matrix in matrices.items()}
         words.use(inputs, moment, local.offset_us(moment))
-        reading = evaluate(vital, words, None)
+        reading = evaluate(plain, words, None)
         if reading.value is not None:
             times.append(moment)
             found.append(reading.value)

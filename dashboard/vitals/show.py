@@ -20,11 +20,13 @@ from dashboard.vitals.declare import LEVELS, Vital
 from dashboard.vitals.evaluate import floor_of
 from dashboard.vitals.inputs import select
 from dashboard.vitals.store import History, Usuals
-from dashboard.vitals.usual import Local, Usual
+from dashboard.vitals.usual import Local, Usual, usual_at
 from dashboard.vitals.window import QUARTER_US
 from iot.latest import NEVER
 
 SHOWN = 96
+#: So many quarters to come.
+AHEAD = 16
 #: History that one vital tells in full.
 HISTORY_US = 7 * DAY_US
 #: So long after our own start history is read every few seconds.
@@ -151,7 +153,7 @@ class VitalSource:
     def _item(self, vital: Vital, row: Mapping[str, Any], now_us: int) -> Item:
         decl, detail = vital.decl, row["detail"]
         usuals = self._usuals.get(vital.key, {})
-        usual = usuals.get(self.local.slot(now_us))
+        usual = usual_at(usuals, self.local, now_us)
         history = self._history.get(vital.key)
         return {
             "id": vital.key,
@@ -204,15 +206,19 @@ class VitalSource:
     def _trend(
         self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int
     ) -> Item:
-        """96 whole quarters to now with the usual band at each, null where there is none."""
+        """96 whole quarters to now with the usual band at each, null where there is none.
+
+        Of what has limits also `ahead_low` and `ahead_high`: what is usual in the next quarters.
+        """
         first = now_us // QUARTER_US * QUARTER_US - QUARTER_US * SHOWN
-        bands = [self._band(vital, usuals, first + QUARTER_US * n + QUARTER_US // 2) for n in range(SHOWN)]
+        last = SHOWN + (AHEAD if vital.decl.limits else 0)
+        bands = [self._band(vital, usuals, first + QUARTER_US * n + QUARTER_US // 2) for n in range(last)]
+        low, high = [band[0] for band in bands], [band[1] for band in bands]
         return {
             "step_s": QUARTER_US // SECOND_US,
             "values": self._traced(history, now_us),
-            "low": [band[0] for band in bands],
-            "high": [band[1] for band in bands],
-        }
+            "low": low[:SHOWN], "high": high[:SHOWN], "ahead_low": low[SHOWN:], "ahead_high": high[SHOWN:],
+        }  # fmt: skip
 
     @staticmethod
     def _traced(history: History | None, now_us: int) -> list[float | None]:
@@ -229,18 +235,12 @@ class VitalSource:
     def _band(
         self, vital: Vital, usuals: Mapping[store.Slot, Usual], time_us: int
     ) -> tuple[float | None, float | None]:
-        """The usual band at a time, between the middles of the hours around it."""
-        before = time_us - HOUR_US // 2
-        share = (before % HOUR_US) / HOUR_US
-        found = [
-            usuals.get(self.local.slot(moment))
-            for moment in (before // HOUR_US * HOUR_US, before // HOUR_US * HOUR_US + HOUR_US)
-        ]
-        known = [each.band(floor_of(vital)) for each in found if each is not None and each.learned]
-        if not known:
+        """The usual band at a time, null where too few days are known."""
+        found = usual_at(usuals, self.local, time_us)
+        if found is None or not found.learned:
             return None, None
-        first, last = known[0], known[-1]
-        return tuple(short(a + (b - a) * share) for a, b in zip(first, last, strict=True))  # type: ignore[return-value]
+        low, high = found.band(floor_of(vital))
+        return short(low), short(high)
 
     def _day(
         self, vital: Vital, history: History | None, usuals: Mapping[store.Slot, Usual], now_us: int

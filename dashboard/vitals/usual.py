@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import to_datetime, to_us
+from core.clock import HOUR_US, to_datetime, to_us
 
 #: Fewer days than this make no rule: the band is "learning".
 LEARNING_DAYS = 7
@@ -66,6 +66,22 @@ class Local:
         """(type of day, hour): what a time is compared with."""
         local = self.at(time_us)
         return self.day_type(local.date()), local.hour
+
+
+def usual_at(usuals: Mapping[tuple[str, int], Usual], local: Local, time_us: int) -> Usual | None:
+    """What is usual at an instant, between the middles of the hours around it: a steep hour is nothing unusual."""
+    before_us = (time_us - HOUR_US // 2) // HOUR_US * HOUR_US
+    found = [usuals.get(local.slot(moment)) for moment in (before_us, before_us + HOUR_US)]
+    known = [each for each in found if each is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    first, last = known
+    share = (time_us - HOUR_US // 2 - before_us) / HOUR_US
+    return Usual(
+        first.median + (last.median - first.median) * share,
+        first.mad + (last.mad - first.mad) * share,
+        min(first.days, last.days),
+    )
 
 
 def weekly(day: date) -> str:

@@ -25,6 +25,10 @@ class Why(IntEnum):
     DOUBTFUL = 3
 
 
+#: The same as a number: asked for hundreds of thousands of times while history is recomputed.
+TAKES_PART = int(Why.TAKES_PART)
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
     """A set of points as parallel columns; `value` counts only where `why` is `TAKES_PART`.
@@ -51,7 +55,7 @@ class Points:
 
     @property
     def taking_part(self) -> NDArray[np.bool_]:
-        return np.asarray(self.why == Why.TAKES_PART)
+        return np.asarray(self.why == TAKES_PART)
 
     @property
     def values(self) -> NDArray[np.float64]:

@@ -77,7 +77,8 @@ def bonds(watches: Watches, rules: RuleSet, registry: Registry, downstream: Down
                     if (row := watch_of.get((rule.number, number, _point(registry, device, part))))
                     is not None
                 ]
-                if len(found) == len(group):
+                enough = LEAST_ALIKE if part.detector == "apart" else len(group)
+                if len(found) >= enough:
                     rows += [(len(speakers), row, sign) for row, sign in found]
                     speakers.append(found[0][0])
                     wait_us[[row for row, _ in found]] = round(part.wait * SECOND_US)
@@ -134,9 +135,7 @@ def groups(part: Part, devices: Iterable[Device], downstream: Downstream) -> Ite
         for device in mine:
             if (zone := device.params.get(LEAVES)) in by_name:
                 by_name[str(zone)].append((device, -1.0))
-        yield from by_name.values()
-        return
-    yield from (members for members in by_name.values() if len(members) >= LEAST_ALIKE)
+    yield from by_name.values()
 
 
 def _name(part: Part, device: Device) -> str:

@@ -127,7 +127,11 @@ def clocks(rules: RuleSet, registry: Registry) -> Ints:
 
 def remembered(rules: RuleSet, registry: Registry) -> Watches:
     """One watch for each point that guards and comparisons may ask for."""
-    asking = [rule for rule in rules if rule.decl.enabled and rule.decl.guard]
+    asking = [
+        rule
+        for rule in rules
+        if rule.decl.enabled and (rule.decl.guard or any(part.rain for part in rule.decl.parts))
+    ]
     comparing = [
         rule for rule in rules for part in rule.decl.parts if part.against in ("background", "neighbours")
     ]

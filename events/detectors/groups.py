@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from events.detectors import NOTHING, Findings, Floats, Ints, Times, merged
 from events.detectors.bonds import Bonds
 from events.detectors.columns import NEVER, Spec
-from events.detectors.families import Family, Surroundings
+from events.detectors.families import ALL, Family, Surroundings
 from events.detectors.hold import Bools, Phase
 from events.detectors.watches import Watches
 
@@ -45,46 +45,50 @@ class Grouped(Family):
 
     def observe(self, points: Ints, time_us: Times, value: Floats) -> Findings:
         """See `Detector.observe`."""
-        watched = np.flatnonzero(self.watches.count[points] > 0)
-        if not len(watched):
-            return NOTHING
-        where, w = self.watches.spread(points[watched])
+        rows, w = self.watches.spread(points)
         mine = self.bonds.unit_of[w] >= 0
-        rows, w = watched[where[mine]], w[mine]
-        return merged(list(self._windows(w, time_us[rows], value[rows])))
+        rows, w = rows[mine], w[mine]
+        return merged(list(self._windows(w, time_us[rows], value[rows]))) if len(w) else NOTHING
 
     def _windows(self, w: Ints, time_us: Times, value: Floats) -> Iterator[Findings]:
         """Take the readings window by window; what closes before each."""
-        state, number = self.columns, time_us // self.watches.window_us[w]
-        for each in np.unique(number).tolist():
-            rows = number == each
+        number = time_us // self.watches.window_us[w]
+        first, last = int(number.min()), int(number.max())
+        for each in (first,) if first == last else np.unique(number).tolist():
+            rows = ALL if first == last else np.flatnonzero(number == each)
             mine, unit = w[rows], self.bonds.unit_of[w[rows]]
             for back in (1, 0):
                 yield from self._close(unit, time_us[rows], back)
-            state["newest"][self.bonds.lead[unit]] = each
+            self.columns["newest"][self.bonds.lead[unit]] = each
             self._add(mine, each, value[rows])
 
     def _add(self, w: Ints, number: int, value: Floats) -> None:
         state, slot = self.columns, number & 1
         new = w[state["window"][w, slot] != number]
         state["window"][new, slot], state["sum"][new, slot], state["n"][new, slot] = number, 0.0, 0
-        np.add.at(state["sum"][:, slot], w, value)
-        np.add.at(state["n"][:, slot], w, 1)
+        if (w[1:] > w[:-1]).all():  # one reading of each: much the quickest
+            state["sum"][w, slot] += value
+            state["n"][w, slot] += 1
+        else:
+            np.add.at(state["sum"][:, slot], w, value)
+            np.add.at(state["n"][:, slot], w, 1)
 
     def _close(self, unit: Ints, time_us: Times, back: int) -> Iterator[Findings]:
         """Close the newest window of units, or the one before, where these readings are new enough."""
         bonds, state = self.bonds, self.columns
-        lead = bonds.lead[unit]
-        number = state["newest"][lead] - back
-        over_us = (number + 1) * self.watches.window_us[lead] + bonds.wait_us[unit]
-        due = (state["newest"][lead] != NEVER) & (state["closed"][lead] < number) & (time_us >= over_us)
+        newest, closed = state["newest"][bonds.lead], state["closed"][bonds.lead]
+        number = newest - back
+        over_us = (number + 1) * self.watches.window_us[bonds.lead] + bonds.wait_us
+        waits = (newest != NEVER) & (closed < number) & (over_us <= time_us.max())
+        if not waits.any():
+            return
+        due = waits[unit] & (time_us >= over_us[unit])
         if due.any():
-            units, first, row = np.unique(unit[due], return_index=True, return_inverse=True)
+            units, row = np.unique(unit[due], return_inverse=True)
             at_us = np.full(len(units), np.iinfo(np.int64).max)
             np.minimum.at(at_us, row, time_us[due])
-            closing = number[due][first]
-            state["closed"][bonds.lead[units]] = closing
-            yield self._closed(units, closing, at_us)
+            state["closed"][bonds.lead[units]] = number[units]
+            yield self._closed(units, number[units], at_us)
 
     def _closed(self, units: NDArray[np.integer], number: Times, at_us: Times) -> Findings:
         """What the groups of some units say of a window that is over."""
@@ -99,7 +103,7 @@ class Grouped(Family):
         window_us = self.watches.window_us[w]
         usual, sigma = self._around.usual.at(self.watches.point[w], number * window_us + window_us // 2)
         usual = np.where(self.watches.against[w] > 0, usual, 0.0)
-        speaker, signal = self._signal(rows, mean, usual, sigma)
+        speaker, signal = self._signal(rows, mean, usual, sigma, at_us[place])
         known = np.isfinite(signal)
         speaker, signal = speaker[known], signal[known]
         place = np.searchsorted(units, bonds.unit_of[speaker])
@@ -107,7 +111,9 @@ class Grouped(Family):
         return self.hold.step(speaker, at_us[place], signal, began_us)
 
     @abstractmethod
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
         """Who speaks, and the signals of these memberships, NaN where nobody knows."""
 
     def _beyond(self, speaker: Ints, away: Floats, sigma: Floats, least: Floats) -> Bools:
@@ -119,15 +125,38 @@ class Grouped(Family):
 
 
 class Balance(Grouped):
-    """What comes into a group less what goes out of it, less (or as a share of) what is usual for it."""
+    """What comes into a group less what goes out, less (or as a share of) what is usual and what rain brings."""
 
     name = "balance"
 
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def __init__(self, watches: Watches, around: Surroundings) -> None:
+        super().__init__(watches, around)
+        #: Of watches: what a millimetre brings to the group that they speak for.
+        self._runoff = np.array(
+            [
+                around.guards.runoff(*w)
+                for w in zip(
+                    watches.rule.tolist(), watches.part.tolist(), watches.point.tolist(), strict=True
+                )
+            ],
+            np.float64,
+        )
+
+    def _rained(self, speaker: Ints, at_us: Times) -> Floats:
+        """What the rain of the last hour brings to each group."""
+        found = self._runoff[speaker]
+        for row in np.flatnonzero(found).tolist():
+            found[row] *= self._around.guards.rain_1h(int(self.watches.point[speaker[row]]), int(at_us[row]))
+        return found
+
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
         watches, bonds = self.watches, self.bonds
         begins = np.flatnonzero(np.diff(bonds.group[rows], prepend=-1))
         sign, speaker = bonds.sign[rows], bonds.speaker[bonds.group[rows[begins]]]
         total, expected = np.add.reduceat(sign * mean, begins), np.add.reduceat(sign * usual, begins)
+        expected += self._rained(speaker, at_us[begins])
         away = total - expected
         spread, size = np.add.reduceat(sigma, begins), np.add.reduceat(np.abs(usual), begins)
         beyond = self._beyond(speaker, away, spread, watches.floor_share[speaker] * size)
@@ -150,7 +179,10 @@ class Apart(Grouped):
     #: So many others must be known.
     LEAST = 3
 
-    def _signal(self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats) -> tuple[Ints, Floats]:
+    def _signal(
+        self, rows: Rows, mean: Floats, usual: Floats, sigma: Floats, at_us: Times
+    ) -> tuple[Ints, Floats]:
+        del at_us
         w, away = self.bonds.watch[rows], mean - usual
         signal = away - _others(self.bonds.group[rows], away, self.LEAST)
         beyond = self._beyond(w, signal, sigma, self.watches.floor_share[w] * np.abs(usual))

@@ -93,6 +93,9 @@ class Hold:
         need_us = np.where(was_on, watches.off_us[w], watches.on_us[w])
         need_n = np.where(was_on, watches.off_need[w], watches.on_need[w])
         done = run & (waited >= need_us) & (count >= need_n)
+        sooner = run & ~done & ~was_on & (2 * waited >= need_us) & (count >= need_n)
+        for row in np.flatnonzero(sooner).tolist() if sooner.any() else ():
+            done[row] = self._guards.protected(int(watches.point[w[row]]), int(time_us[row]))
         calm = np.where(was_on, Phase.ON, Phase.IDLE)
         busy = np.where(was_on, Phase.RETURNING, Phase.PENDING)
         turned = np.where(was_on, Phase.IDLE, Phase.ON)

@@ -47,6 +47,7 @@ OPENED = {
     "map.read",
     "vital.read",
     "reading.read",
+    *("command.confirm", "permit.act", "bulletin.sign"),
 }
 POLICY = Policy(dict.fromkeys([*ACTIONS.values(), *OPENED], EVERYBODY), {})
 WEST, SOUTH, EAST, NORTH = 121.4813, 31.2269, 121.5197, 31.2504
@@ -133,7 +134,37 @@ def vitals(mood: Mood) -> list[dict[str, Any]]:
     if mood == "no_data":
         for row in rows:
             row |= {"state": "no_data", "value": None}
-    return [] if mood == "empty" else rows
+    return [] if mood == "empty" else [*rows, city_index(mood)]
+
+
+def city_index(mood: Mood) -> dict[str, Any]:
+    """The index: all parts whole in calm, one red part shown under a level 1 incident."""
+    keys = (
+        "water_supply",
+        "drainage",
+        "gas",
+        "construction",
+        "flood",
+        "fire",
+        "dispatch",
+        "hotline",
+        "system",
+    )
+    scores = [10.0 if is_alarm(mood) and key == "water_supply" else 100.0 for key in keys]
+    parts = [
+        {
+            "key": key, "weight": 1 / 9, "share": 1 / 9, "score": score, "points": score / 9,
+            "lost": (100 - score) / 9, "worst": "", "confidence": 1.0,
+        }
+        for key, score in zip(keys, scores, strict=True)
+    ]  # fmt: skip
+    mean, worst = sum(scores) / 9, min(scores)
+    return {
+        "id": "city_index", "domain": "common", "group": "index", "slot": "index", "order": 0, "unit": "", "digits": 0,
+        "value": worst if is_alarm(mood) else mean, "mean": mean, "shows": "worst" if is_alarm(mood) else "mean",
+        "level": 0, "state": "ok", "coverage": [9, 9], "confidence": 1.0, "made_of": parts, "as_of": ago(0),
+        "trend": {"step_s": 900, "values": [mean] * 96, "low": [], "high": []}, "sub": None,
+    }  # fmt: skip
 
 
 def vital(given: dict[str, Any], mood: Mood) -> dict[str, Any]:
@@ -144,8 +175,8 @@ def vital(given: dict[str, Any], mood: Mood) -> dict[str, Any]:
     line = trend(mean, swing, abs(mean) * 0.012, given["order"], given["value"] if level else None)
     key = f"vital.{given['id']}.sub"
     return {
-        "slot": "row", "digits": 0, "state": "ok", "coverage": [12, 12], "history_days": 28, "trend": line, **given,
-        "as_of": ago(given.get("as_of", 0.1)),
+        "slot": "row", "digits": 0, "state": "ok", "coverage": [12, 12], "confidence": 1.0, "history_days": 28,
+        "trend": line, **given, "as_of": ago(given.get("as_of", 0.1)),
         "sub": both(sub) if isinstance(sub, list) else None if sub is None else {"key": key, "params": sub},
         "limits": [{"level": int(n), "value": value} for n, value in given.get("limits", {}).items()],
         "day": day(mood) if given.get("day") else None,
@@ -165,6 +196,8 @@ def trend(mean: float, swing: float, noise: float, seed: int, end: float | None)
         "values": values.round(3).tolist(),
         "low": (usual - width).round(3).tolist(),
         "high": (usual + width).round(3).tolist(),
+        "ahead_low": (usual - width).round(3).tolist()[:16],
+        "ahead_high": (usual + width).round(3).tolist()[:16],
     }
 
 

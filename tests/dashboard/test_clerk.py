@@ -262,6 +262,7 @@ async def test_history_of_the_first_day_makes_traces_and_usual_bands(town: Town)
     assert isinstance(trend, dict)
     assert trend["values"] == [0.3] * 96
     assert None not in trend["low"] + trend["high"]
+    assert len(trend["ahead_low"]) == 16, "a vital sign with limits also tells what is usual soon"
     assert item["history_days"] == 7, "a Saturday is compared with days of rest"
     hour = LOCAL.at(now).hour
     assert clerk.usuals["ws_pressure_min"]["rest", hour].median == pytest.approx(
@@ -343,6 +344,12 @@ async def test_records_and_figures_of_rooms_become_vitals(town: Town) -> None:
     await clerk.turn()
     assert (clerk.shown["dis_unsigned"].value, clerk.shown["dis_unsigned"].level) == (1.0, 1)
     assert (clerk.shown["dis_handle_ontime"].value, clerk.shown["dis_handle_ontime"].level) == (90.0, 3)
+    detail = (await town.rows())["dis_unsigned"]["detail"]
+    assert isinstance(detail, dict)
+    assert detail["records"]["i"]["n"] == 1
+    assert [each["number"] for each in detail["records"]["i"]["newest"]] == ["a"], (
+        "the records behind a count are named"
+    )
     town.rooms.numbers = {}
     await clerk.turn()
     assert clerk.shown["dis_handle_ontime"].state == "no_data"

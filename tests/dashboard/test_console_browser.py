@@ -205,6 +205,7 @@ async def test_what_was_known_at_a_moment_stands_in_the_address_and_can_only_be_
         assert await page.locator(".bench .head .actions button").all_inner_texts() == [
             "地图定位M",
             "复制链接",
+            "打印",
         ]
         await page.keyboard.press("a")
         await page.get_by_role("link", name="报警").click()
@@ -297,7 +298,7 @@ async def test_the_device_page_says_how_sound_its_readings_are(opened: Browser, 
     async with console(opened, burst_city, f"/console/devices/{device}") as page:
         await page.locator(".detail .health").wait_for(timeout=8000)
         assert "个通道的最新读数可信" in await page.locator(".health").inner_text()
-        assert "最近上报" in await page.locator(".detail").inner_text()
+        await page.locator(".detail h3", has_text="最近上报").wait_for(timeout=8000)
 
 
 @pytest.mark.long
@@ -317,7 +318,12 @@ async def test_a_rule_is_mended_tried_and_put_in_force(
         await page.get_by_role("button", name="回测").click()
         await page.locator(".mistake").filter(has_text="第 4 行").wait_for(timeout=8000)
         assert await page.locator(".editor .wrong").inner_text() == "4"
-        await text.fill(shipped.replace("at_least: 5", "at_least: 8"))
+        await text.fill(shipped)
+        limit = page.get_by_label("限值", exact=True).first
+        await limit.fill("8")
+        await limit.press("Tab")
+        await page.wait_for_function("document.querySelector('#rule-text').value.includes('at_least: 8,')")
+        assert await text.input_value() == shipped.replace("at_least: 5", "at_least: 8")
         activate = page.get_by_role("button", name="启用")
         assert await activate.is_disabled()
         await page.get_by_role("button", name="回测").click()

@@ -24,7 +24,7 @@ from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_datetime
 from core.db import Database
 from core.db import connect as plain_connect
 from dashboard.explore import page as explore_page
-from dashboard.explore.source import stepped
+from dashboard.explore.source import fine_step, stepped
 from dashboard.explore.view import SPANS, View, bucket_of
 from dashboard.screens import Screens
 from iot.partitions import ReadingsTable
@@ -82,14 +82,24 @@ def test_a_longer_span_is_answered_from_a_coarser_roll_up() -> None:
 
 def test_steps_weigh_hours_by_their_readings_and_silence_is_no_number() -> None:
     devices = list(scripted.registry(2).devices.values())
-    found = stepped(
-        np.array([2, 2], np.int32), np.array([100, 101]), np.array([1.0, 4.0]), np.array([10, 20], np.int32),
-        devices, 100, 100 + 96 * 2,
-    )  # fmt: skip
+    means = (
+        np.array([2, 2], np.int32),
+        np.array([100, 101]),
+        np.array([1.0, 4.0]),
+        np.array([10, 20], np.int32),
+    )
+    found = stepped(means, devices, (100, 100 + 96 * 2), HOUR_US)
+    assert found.step_us == 2 * HOUR_US
     assert found.values.shape == (96, 2)
     assert found.values[0, 1] == pytest.approx(3.0)
     assert np.isnan(found.values[0, 0])
     assert np.isnan(found.values[1:]).all()
+
+
+def test_a_map_steps_in_minutes_while_few_enough_readings_are_to_be_read() -> None:
+    assert [fine_step(hours * HOUR_US, 100_000) for hours in (1, 3, 6, 24)] == [60, 120, 300, 1800]
+    assert fine_step(HOUR_US, 100_001) is None
+    assert fine_step(7 * DAY_US, 100) is None, "more than 96 steps of half an hour"
 
 
 # -- what is read ----------------------------------------------------------------------------------------------
@@ -145,15 +155,18 @@ async def test_the_table_for_excel_has_its_mark_and_iso_times(filled: Screens) -
     async with scripted.serving(scripted.application(filled)) as url, httpx.AsyncClient() as http:
         answer = await http.get(f"{url}/api/v1/explore/csv?p=d0/level&span=1h")
         frames = (await http.get(f"{url}/api/v1/explore/map")).json()
+        hour = (await http.get(f"{url}/api/v1/explore/map?span=1h")).json()
         assert (await http.get(f"{url}/api/v1/explore/map?channel=no.such")).status_code == 404
     rows = answer.text.splitlines()
     assert answer.content.startswith(b"\xef\xbb\xbf")
     assert rows[0].lstrip("\ufeff").startswith("time,device,channel,unit,value")
     assert rows[-1].split(",")[:4] == [rows[-1][:20], "d0", "level", "m"]
     assert 59 <= len(rows) - 1 <= 61
-    assert len(frames["times"]) == 25
+    assert (frames["step_s"], len(frames["times"])) == (1800, 49)
     assert [each["id"] for each in frames["devices"]] == ["d0", "d1", "d2", "d3"]
     assert all(step[3] is None for step in frames["values"])
+    assert (hour["step_s"], len(hour["times"])) == (60, 61)
+    assert all(step[0] is not None for step in hour["values"])
     assert math.isclose(frames["values"][5][1] - frames["values"][5][0], 0.1, abs_tol=2e-4)
 
 

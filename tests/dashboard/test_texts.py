@@ -11,6 +11,7 @@ import pytest
 from core.domains import Domains
 from core.text import Texts
 from dashboard.vitals import declare
+from events.rules import Edge, OfDevice, Owner, RuleDecl, Schedule, Source
 from iot import kinds
 from tests.dashboard import scripted
 
@@ -61,3 +62,10 @@ def test_names_of_the_wall_s_rows_fit_their_column(texts: Texts, shipped: Domain
             name = texts(f"vital.{vital.key}.name", "zh")
             assert sum(0.5 if sign.isascii() else 1 for sign in name) <= 6, vital.key
             assert len(texts(f"vital.{vital.key}.name", "en")) <= 17, vital.key
+
+
+def test_every_field_of_the_form_of_a_rule_has_a_name(texts: Texts) -> None:
+    parts = (RuleDecl, Edge, OfDevice, Schedule, Source, Owner)
+    names = {each.alias or name for part in parts for name, each in part.model_fields.items()}
+    shown = names - {"key", "any", "each", "on", "off", "source", "owner", "schedule"} | {"comparison"}
+    assert [name for name in sorted(shown) if not texts.has(f"rules.field.{name}", "en")] == []

@@ -22,7 +22,7 @@ from core.yamlfile import Mistakes
 from dashboard.vitals import declare
 from dashboard.vitals.declare import PointsDecl, Vital, matches
 from dashboard.vitals.evaluate import Held, Reading, evaluate
-from dashboard.vitals.usual import Local, Usual, learn, weekly
+from dashboard.vitals.usual import Local, Usual, learn, usual_at, weekly
 from dashboard.vitals.window import QUARTER_US, Windows
 from dashboard.vitals.words import Figure, Input, Installed, Points, Records, Unknown, Words
 from iot import kinds
@@ -162,6 +162,26 @@ def test_what_is_unusual_is_coloured_only_when_enough_days_are_known(pressure: V
     points = Points.of(0.30)
     assert reading(pressure, Usual(0.40, 0.01, 28), p=points).level == 4
     assert reading(pressure, Usual(0.40, 0.01, 6), p=points).level == 0
+
+
+def test_what_is_usual_at_an_instant_lies_between_the_middles_of_hours() -> None:
+    local = Local(ZoneInfo("UTC"), lambda _: "day")
+    usuals = {("day", 7): Usual(10.0, 1.0, 20), ("day", 8): Usual(30.0, 3.0, 28)}
+    half = HOUR_US // 2
+    assert usual_at(usuals, local, 7 * HOUR_US + half) == Usual(10.0, 1.0, 20)
+    assert usual_at(usuals, local, 8 * HOUR_US) == Usual(20.0, 2.0, 20)
+    assert usual_at(usuals, local, 8 * HOUR_US + half // 2) == Usual(25.0, 2.5, 20)
+    assert usual_at(usuals, local, 9 * HOUR_US) == Usual(30.0, 3.0, 28), "the next hour is not known"
+    assert usual_at({}, local, 0) is None
+
+
+def test_a_band_may_ask_how_far_in_per_cent_a_value_is_from_the_usual(tmp_path: Path) -> None:
+    found = vital(YAML.replace("value < 0.14", "z < -4.0 && value < 0.85 * usual"), tmp_path)
+    assert reading(found, Usual(0.40, 0.001, 28), p=Points.of(0.36)).level == 4, (
+        "unusual, and by ten per cent"
+    )
+    assert reading(found, Usual(0.40, 0.001, 28), p=Points.of(0.32)).level == 3
+    assert reading(found, Usual(0.40, 0.001, 3), p=Points.of(0.32)).level == 0, "nobody knows what is usual"
 
 
 @pytest.mark.parametrize(

@@ -182,9 +182,13 @@ async def test_a_wall_that_loads_anew_shows_the_old_picture_until_the_new_one_st
         page = seen.page
         for turn in (1, 2):
             frame = page.frames[-1]
-            await frame.evaluate("window.cityopsRenewal.begin(); window.cityopsWall.old = true")
-            await page.locator("iframe.next").wait_for(state="attached")
-            assert await frame.locator("#counters .c1").is_visible()
+            begun = """() => {
+              window.cityopsWall.old = true;
+              window.cityopsRenewal.begin();
+              const counted = (page, selector) => page.querySelectorAll(selector).length;
+              return [counted(parent.document, "iframe.next"), counted(document, "#counters .c1")];
+            }"""
+            assert await frame.evaluate(begun) == [1, 1], "the old picture stands while the new one is made"
             await page.locator("iframe.shown").wait_for(timeout=20_000)
             await page.locator("iframe.next").wait_for(state="detached")
             assert await page.locator("iframe").count() == 1, f"turn {turn}"
@@ -236,6 +240,9 @@ async def test_drill_replay_and_a_broken_source_look_like_what_they_are(opened: 
         seen.screens.mode = "replay"
         await page.locator(".frame-replay").filter(has_text="回放").wait_for(timeout=4000)
         seen.screens.mode = "live"
+        shelved = {"id": "s1", "device": "d1", "level": 4, "state": "shelved"}
+        seen.screens.nouns["alerts"].put([shelved])
+        await page.locator("#foot").get_by_text("搁置报警 1").wait_for(timeout=4000)
         seen.screens._broken.add("cases")
         await page.locator("#dispatch.broken").wait_for(timeout=4000)
         assert await page.locator(".broken").count() == 1, "only that panel says so"
@@ -257,6 +264,8 @@ async def test_the_console_s_orders_reach_the_wall(opened: Browser) -> None:
         seen.screens.status.put([item])
         await page.locator("#vitals h2 small").filter(has_text="防汛").wait_for(timeout=5000)
         await page.locator("#card h3").filter(has_text="延安东路").wait_for(timeout=5000)
+        assert await page.locator(".kpi").count() == 5, "figures and weather are those of every scene"
+        assert await page.locator(".weather > div").count() == 3
         assert "林静 已静音至 15:47：领导讲话" in await page.locator("#foot").inner_text()
 
 
@@ -280,10 +289,9 @@ async def test_the_picture_shifts_and_dims_at_night_but_not_while_a_level_1_inci
     async with wall(opened, "calm", FULL_HD) as seen:
         page = seen.page
         at = "new Date('2026-11-21T16:30:00Z').getTime()"
-        await page.evaluate(f"window.cityopsWall.care.tick({at}, false)")
-        assert await page.locator("#wall.night").count() == 1
-        await page.evaluate(f"window.cityopsWall.care.tick({at}, true)")
-        assert await page.locator("#wall.night").count() == 0
+        dark = "document.querySelector('#wall.night') !== null"
+        assert await page.evaluate(f"window.cityopsWall.care.tick({at}, false), {dark}") is True
+        assert await page.evaluate(f"window.cityopsWall.care.tick({at}, true), {dark}") is False
         shift = f"window.cityopsWall.care.tick({at} + n * 180000, false);"
         shift += "return document.getElementById('wall').style.translate"
         shifts = await page.evaluate(f"[0, 1, 2].map((n) => {{ {shift} }})")

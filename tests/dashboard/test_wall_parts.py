@@ -132,3 +132,60 @@ async def test_scripts_come_from_us_alone_and_files_of_a_version_are_kept(page: 
     assert "immutable" in kept.headers["cache-control"]
     assert "immutable" in sheet.headers["cache-control"]
     assert asked.headers["cache-control"] == "no-cache"
+
+
+FLIGHTS = """async () => {
+  const { WallMap } = await import("/assets/wall/map.mjs");
+  const map = new WallMap(null, { k: 1, reduced: true });
+  const flown = [];
+  map.ready = true;
+  map.focus = ({ id }, nowMs) => {
+    Object.assign(map, { flownMs: nowMs, focused: id });
+    flown.push([id, nowMs / 1000]);
+  };
+  const open = (id, level) => ({ id, level, state: "open", lon: 121, lat: 31 });
+  const standing = [open("old", 1)];
+  const at = (seconds, ...fresh) => map.follow(standing.concat(fresh), seconds * 1000) ?? map.focused;
+  const three = [at(0), at(1, open("l3", 3), open("l4", 4))];
+  const [a, b, c] = [open("a", 2), open("b", 2), open("c", 1)];
+  at(10, a);
+  at(15, a, b, c);
+  at(30, a, b, c);
+  at(31, a, b, c);
+  at(76, a, b, c);
+  const still = map.focused;
+  at(77, a, b, c);
+  return { flown, still, back: map.focused, three };
+}"""
+
+
+async def test_the_map_flies_only_for_new_levels_1_and_2_not_too_often_and_comes_back(page: Page) -> None:
+    told = await page.evaluate(FLIGHTS)
+    assert told["flown"] == [["a", 10], ["c", 31]], (
+        "the second waits for 20 s, and the worst of those that wait is shown"
+    )
+    assert (told["still"], told["back"]) == ("c", None), "back to the whole city after 45 s"
+    assert told["three"] == [None, None]
+
+
+ORDER = """async () => {
+  const { inOrder } = await import("/assets/wall/right.mjs");
+  const at = (seconds) => new Date(seconds * 1000).toISOString();
+  const row = (id, level, state, opened, more) => {
+    return { id, level, state, opened_at: at(opened), changed_at: at(opened), ...more };
+  };
+  const rows = [
+    row("known 1", 1, "confirmed", 10, { acknowledged_at: at(11) }),
+    row("new 4", 4, "open", 20),
+    row("new 2, old", 2, "open", 5),
+    row("new 2", 2, "open", 9),
+    row("closed 59 s ago", 1, "resolved", 41),
+    row("closed 61 s ago", 1, "resolved", 39),
+  ];
+  return inOrder(rows, 100000).map(({ id }) => id);
+}"""
+
+
+async def test_unacknowledged_stand_first_and_closed_ones_leave_after_a_minute(page: Page) -> None:
+    told = await page.evaluate(ORDER)
+    assert told == ["new 2", "new 2, old", "new 4", "known 1", "closed 59 s ago"]

@@ -89,6 +89,47 @@ async def pictured(seen: Seen, path: Path) -> None:
     assert seen.errors == []
 
 
+DRAWN = """() => {
+  const { map, covers } = window.cityopsWall.map;
+  const names = map.getStyle().layers.filter(({ id }) => id.startsWith("label-")).map(({ id }) => id);
+  const seen = (box) => map.queryRenderedFeatures(box, { layers: names });
+  return {
+    minor: map.queryRenderedFeatures({ layers: ["minor"] }).map((each) => each.properties.point_count ?? 1),
+    named: seen().length > 0,
+    under: covers.flatMap(([left, top, right, bottom]) => seen([[left, top], [right, bottom]])).length,
+  };
+}"""
+
+
+async def test_the_map_clusters_what_is_minor_keeps_names_clear_prints_and_outlives_its_context(
+    opened: Browser, tmp_path: Path
+) -> None:
+    found = scripted.screens("alarm", devices=60, base_map=scripted.BASE_MAP)
+    task = asyncio.create_task(scripted.live(found))
+    async with scripted.serving(scripted.application(found, tmp_path)) as url:
+        page = await opened.new_page(viewport={"width": 1920, "height": 1080}, reduced_motion="reduce")
+        await page.goto(f"{url}/wall")
+        await page.wait_for_selector("#wall[data-map=ready]", timeout=180_000)
+        minor = scripted.incidents("calm")[0]
+        near = [{**minor, "id": f"m{n}", "lon": minor["lon"] + n * 1e-4} for n in range(3)]
+        found.nouns["incidents"].put(near)
+        await page.wait_for_timeout(6000)
+        told = await page.evaluate(DRAWN)
+        assert max(told["minor"]) >= 3
+        assert told["named"]
+        assert told["under"] == 0
+        await page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        picture = await page.evaluate("document.getElementById('map').style.backgroundImage.slice(0, 20)")
+        assert picture == 'url("data:image/png;'
+        lose = (
+            "window.cityopsWall.map.map.getCanvas().getContext('webgl2').getExtension('WEBGL_lose_context')"
+        )
+        await page.evaluate(f"{lose}.loseContext()")
+        await page.locator("iframe.shown").wait_for(timeout=180_000)
+        await page.close()
+    task.cancel()
+
+
 async def test_levels_are_told_apart_without_red_and_green(opened: Browser) -> None:
     """The counters as a deuteranope sees them: colours still differ, and shapes and numerals do anyway."""
     async with wall(opened, "worst", FULL_HD) as seen:

@@ -15,6 +15,8 @@ from core.actor import Actor
 from core.clock import SECOND_US, rfc3339, to_datetime
 from core.http import install_errors
 from events import api, store
+from events.guards import PROTECT
+from events.place import Place
 from tests.events.conftest import City
 from tests.events.test_engine import burst
 from tests.events.world import NOON_US
@@ -283,6 +285,24 @@ async def test_a_report_is_kept_once_and_weighs_within_a_second(http: httpx.Asyn
     await city.wait(1)
     (incident,) = (await http.get("/incidents")).json()["items"]
     assert incident["parts"]["seen"] == 4.0
+
+
+@pytest.mark.parametrize("kind", ["season.heavy_pollution", "protect.exam", "permit.work_order"])
+async def test_a_switch_is_put_on_by_a_report_and_goes_off_by_itself(
+    http: httpx.AsyncClient, city: City, kind: str
+) -> None:
+    now_us = city.clock.now_us()
+    asked = {
+        "kind": kind, "lon": 121.491, "lat": 31.24, "at": rfc3339(now_us), "ends_at": rfc3339(now_us + 60 * SECOND_US)
+    }  # fmt: skip
+    assert (await http.post("/reports", json=asked)).status_code == 200
+    assert (await http.post("/reports", json=asked | {"kind": "weather.rain"})).status_code == 422
+    await city.wait(1)
+    assert city.life is not None
+    permits, here = city.life.writer.permits, Place(121.491, 31.24)
+    assert permits(kind, here, city.clock.now_us())
+    assert permits(PROTECT, here, city.clock.now_us()) == kind.startswith(PROTECT)
+    assert not permits(kind, here, now_us + 60 * SECOND_US)
 
 
 async def test_a_screen_starts_from_what_lives(http: httpx.AsyncClient, city: City) -> None:

@@ -14,7 +14,7 @@ from core.batch import Batch
 from core.clock import DAY_US, MINUTE_US, SECOND_US
 from events.backtest import Backtest, only
 from events.engine import Engine, Model
-from events.load import FLOOD, busiest, chattering
+from events.load import FLOOD, busiest, chatterers
 from events.offline import Offline
 from iot.readings import Logged
 from tests.events.world import CITY, NOON_US, device, registry, rule, rules
@@ -100,7 +100,9 @@ def test_the_load_is_what_counting_row_by_row_gives() -> None:
     stood = [(row["returned_us"] or NOON_US + 3 * DAY_US - MINUTE_US) - row["raised_us"] for row in rows]
     assert load.fleeting == sum(us < MINUTE_US for us in stood)
     assert load.stale == sum(us > DAY_US for us in stood)
-    sources = Counter(f"{row['rule']} {row['subject']}" for row in rows)
+    named = [f"{row['rule']} {row['subject']}" for row in rows]
+    assert load.stale_sources == sorted({n for n, us in zip(named, stood, strict=True) if us > DAY_US})
+    sources = Counter(named)
     assert load.top == sources.most_common(10)
     assert load.top_share == pytest.approx(sum(n for _, n in load.top) / len(rows))
 
@@ -108,7 +110,7 @@ def test_the_load_is_what_counting_row_by_row_gives() -> None:
 def test_a_source_that_rises_three_times_a_minute_chatters() -> None:
     calm = [("calm", NOON_US + n * 31 * SECOND_US) for n in range(9)]
     nervous = [("nervous", NOON_US + n * 20 * SECOND_US) for n in range(3)]
-    assert chattering([*calm, *nervous]) == 1
+    assert chatterers([*calm, *nervous]) == [("nervous", 3)]
     assert busiest([]) == 0
 
 

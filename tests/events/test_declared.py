@@ -51,12 +51,15 @@ def test_a_district_that_takes_far_more_than_usual_has_a_burst_unless_it_is_know
 ) -> None:
     burst = fact("ws.balance.burst", 1, after_us=9 * DAY_US)
     assert "water_burst" in opened(model, burst)
-    known = fact("incident.water_leak", 2, after_us=DAY_US)
+    known = fact("ws.balance.night", 2, after_us=DAY_US)
     assert "water_burst" not in opened(model, known, burst)
-    assert "water_burst" in opened(
-        model, fact("incident.water_leak", 2, zone="DMA-01", after_us=DAY_US), burst
-    )
-    assert "water_leak" in opened(model, fact("ws.balance.night", 1))
+    assert "water_burst" in opened(model, fact("ws.balance.night", 2, zone="DMA-01", after_us=DAY_US), burst)
+
+
+def test_a_district_that_takes_more_by_night_leaks_where_a_logger_of_it_sags(model: Model) -> None:
+    night, sag = fact("ws.balance.night", 1), fact("ws.pressure.sag", 2, after_us=4 * DAY_US)
+    assert "water_leak" in opened(model, night, sag)
+    assert opened(model, night) == opened(model, sag) == set()
 
 
 def test_registered_works_explain_what_looks_like_a_leak(model: Model) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import HOUR_US, MINUTE_US
-from events.detectors import Finds, Floats
+from events.detectors import Finds, Floats, merged
 from events.detectors.bonds import no_pipes
 from events.detectors.build import build
 from events.detectors.groups import _others
@@ -53,9 +53,9 @@ def said(
                 return 100.0
         return None
 
-    (detector,) = build(rules(decl), reg, CITY, usual, downstream=downstream if pipes else no_pipes)
+    detectors = build(rules(decl), reg, CITY, usual, downstream=downstream if pipes else no_pipes)
     rows = sorted(
-        (reg.points_of(reg.devices[name])[str(decl.channel)], NOON_US + minute * MINUTE_US, value)
+        (min(reg.points_of(reg.devices[name]).values()), NOON_US + minute * MINUTE_US, value)
         for name, values in series.items()
         for minute, value in enumerate(values)
         if np.isfinite(value)
@@ -66,7 +66,7 @@ def said(
             Finds(row["kind"]).name, reg.by_number[int(reg.device_of[row["point"]])].id,
             int(row["onset_us"] - NOON_US) // MINUTE_US,
         )
-        for row in detector.observe(point.astype(np.int32), time_us, value)
+        for row in merged(each.observe(point.astype(np.int32), time_us, value) for each in detectors)
     ]  # fmt: skip
 
 
@@ -131,6 +131,25 @@ def test_a_drain_is_balanced_from_one_meter_to_the_next_and_not_beyond() -> None
     assert said(REACH, reg, flows | {"meter-4": [50.0] * 20}, pipes=pipes) == [("RAISE", "meter-4", 0)]
 
 
+def test_what_rain_brings_in_between_is_no_gain_of_a_drain() -> None:
+    """Three of four millimetres more than the runoff that its lower meter is set to are one."""
+    gain = rule(
+        "gain", ["meter"], channel="flow", unit="m³/h", detector="balance", group="reach", window="5m",
+        rain={"param": "runoff"}, on={"at_least": 30}, off={"below": 10},
+    )  # fmt: skip
+    meters = [
+        meter(1, zone="CA", asset="well-1"),
+        meter(2, zone="CA", asset="well-2", params={"runoff": 20.0}),
+    ]
+    reg = registry([*meters, device(3, "rain")])
+    flows = {"meter-1": [50.0] * 20, "meter-2": [130.0] * 20}
+    pipes = {"well-1": "well-2"}
+    assert said(gain, reg, flows, pipes=pipes) == [("RAISE", "meter-2", 0)]
+    wet = {"rain-3": [4.0 if minute % 5 == 0 else np.nan for minute in range(20)]}
+    assert said(gain, reg, flows | wet, pipes=pipes) == []
+    assert said(gain, reg, flows | {"rain-3": [2.0] * 20}, pipes=pipes) == [("RAISE", "meter-2", 0)]
+
+
 def test_what_all_sites_hear_is_none_of_one() -> None:
     reg = registry([device(n, "noise") for n in range(1, 6)])
     night = {f"noise-{n}": [50.0 + n] * 10 + [70.0 + n] * 20 for n in range(1, 6)}
@@ -166,7 +185,7 @@ def test_the_median_of_the_others_is_that_of_leaving_one_out(values: list[list[f
     "wrong",
     [
         {"group": None}, {"detector": "mean"}, {"by": "ratio"}, {"against": "neighbours"}, {"wait": "6m"},
-        {"detector": "apart", "group": "reach"},
+        {"detector": "apart", "group": "reach"}, {"detector": "apart", "rain": {"param": "runoff"}},
     ],
 )  # fmt: skip
 def test_a_group_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ CHANNELS = {
     "water.flow": ChannelDecl(key="flow", unit="m3/h", low=-5000, high=50_000, resolution=0.1),
     "flood.depth": ChannelDecl(key="depth", unit="cm", low=-5, high=500),
     "flood.barrier": ChannelDecl(key="barrier", unit="1", low=0, high=1, quantity="state"),
+    "flood.rain_1h": ChannelDecl(key="rain_1h", unit="mm", low=0, high=300),
     "site.laeq": ChannelDecl(key="laeq", unit="dB", low=25, high=130, resolution=0.1),
     "fire.alarm": ChannelDecl(key="alarm", unit="1", low=0, high=1, quantity="event"),
 }
@@ -48,6 +49,7 @@ KINDS = {
         _kind("logger", ["water.pressure"], "60s"),
         _kind("meter", ["water.flow", "water.pressure"], "60s"),
         _kind("gauge", ["flood.depth", "flood.barrier"], "60s"),
+        _kind("rain", ["flood.rain_1h"], "5m"),
         _kind("noise", ["site.laeq"], "60s"),
         _kind("detector", ["fire.alarm"], "24h", "24h"),
     )

@@ -8,6 +8,8 @@ import { commit, refusal } from "../console/act.mjs";
 
 const AGAIN_MS = 10000;
 const MOST = 50;
+/** So many are seen at once: what is pressing stands first. */
+const FIRST = 3;
 /** list → state that waits, what one must be allowed, and the actions that decide: yes, no. */
 const LISTS = {
   commands: { noun: "command", state: "proposed", may: "command.confirm", yes: "confirm", no: "refuse" },
@@ -39,14 +41,20 @@ export class Decisions {
     const papers = Object.entries(LISTS).flatMap(([list, { noun, yes, no }]) =>
       (this.found[list] ?? []).map((each) => ({ key: `${list} ${each.id}`, what: t(`cockpit.waits.${noun}`), title: `${each.number} ${about(each)}`, why: each.reason ?? "", does: { list, id: each.id, yes, no } })));
     const applied = waiting(cases).map((each) => ({ key: `${each.case.id} ${each.id}`, what: has(`case.application.${each.kind}`) ? t(`case.application.${each.kind}`) : each.kind, title: `${each.case.number} ${told(each.case.title)}`, why: each.reason, application: each }));
-    const ungraded = incidents.filter((i) => isOpen(i) && i.level === 1 && !i.grade).map((i) => ({ key: i.id, what: t("incident.action.set_grade"), title: `${i.number} ${told(i.title)}`, why: name(i.place), to: `/incidents/${encodeURIComponent(i.id)}` }));
+    const ungraded = incidents.filter((i) => isOpen(i) && i.level === 1 && !i.grade).map((i) => ({ key: i.id, what: t("incident.action.set_grade"), title: `${i.number ?? ""} ${told(i.title)}`, why: name(i.place), to: `/incidents/${encodeURIComponent(i.id)}` }));
     return [...papers, ...applied, ...ungraded];
   }
 
   panel(rows) {
     return html`<section class="waits"><h2>${t("cockpit.decisions")} <small class="n">${rows.length}</small></h2>
       ${!rows.length && html`<p class="empty">${t("cockpit.nothing_waits")}</p>`}
-      <ol>${rows.map((row) => html`<li class="decision" key=${row.key}><span><b>${row.what}</b> ${row.title}<small>${row.why}</small></span>${this.#buttons(row)}</li>`)}</ol></section>`;
+      <ol>${(this.all ? rows : rows.slice(0, FIRST)).map((row) => html`<li class="decision" key=${row.key}><span><b>${row.what}</b> ${row.title}<small>${row.why}</small></span>${this.#buttons(row)}</li>`)}</ol>
+      ${rows.length > FIRST && html`<button onClick=${() => this.#fold()} aria-expanded=${String(Boolean(this.all))}>${this.all ? t("cockpit.fewer") : t("cockpit.more", { n: rows.length - FIRST })}</button>`}</section>`;
+  }
+
+  #fold() {
+    this.all = !this.all;
+    this.desk.touch();
   }
 
   #buttons({ does, application, to }) {

@@ -20,7 +20,7 @@ const WEEKDAY_MS = 60000;
 const TOP = 5;
 const AREAS = 6;
 /** So few incidents that each is told in full. */
-const RICH = 2;
+const RICH = 1;
 /** Always in the same place; the sixth is whichever vital sign is worst now. */
 const FIGURES = ["dis_received", "dis_open", "dis_handle_ontime", "dis_arrival_p90", "hot_connect_rate"];
 const SPARE = "dis_crew_free";
@@ -119,7 +119,7 @@ class Cockpit {
     const status = live.items.status.get("now");
     const worst = Math.min(...incidents.filter(isOpen).map((i) => i.level));
     render(
-      html`<header><h1>${t("cockpit.title", { city: name(this.setup.city) })}</h1><h1 class="paper">${t("cockpit.paper", { city: name(this.setup.city) })}</h1>
+      html`<header><h1><span class="screen">${t("cockpit.title", { city: name(this.setup.city) })}</span><span class="paper">${t("cockpit.paper", { city: name(this.setup.city) })}</span></h1>
           <p class="n">${date(nowMs)} ${weekday(nowMs)} ${clock(nowMs)}</p>
           <nav><a href=${`/vitals${location.search}`}>${t("page.vitals")}</a><button onClick=${() => print()}>${t("cockpit.brief")}</button><a href=${other()} lang=${language === "zh" ? "en" : "zh-CN"}>${language === "zh" ? "English" : "中文"}</a></nav></header>
         ${!live.connected && live.lostMs && html`<p class="cutoff" role="alert">${half} ${t("wall.cut_off", { s: Math.round((nowMs - live.lostMs) / 1000) })} ${t("wall.last_data", { time: clock(live.lostMs) })}</p>`}
@@ -127,7 +127,7 @@ class Cockpit {
           ${this.#index(vitals.get("city_index"))}</div>
         <section class="figures">${this.#figures(vitals)}</section>
         <main class="columns">
-          ${weekdays(this.days, vitals)}
+          <div class="stack">${weekdays(this.days, vitals)}${parts(vitals.get("city_index"))}</div>
           ${this.#top(incidents, nowMs)}
           <div class="stack">${this.decisions.panel(this.decisions.rows(cases, incidents))}${this.#areas(incidents)}</div>
         </main>
@@ -143,9 +143,9 @@ class Cockpit {
   /** The city's index with what it lost most by; under a level 1 incident the worst part, and it says so. */
   #index(index) {
     if (!index) return null;
-    const lost = (index.made_of ?? []).filter((part) => part.lost >= 1).sort((a, b) => b.lost - a.lost).slice(0, 2);
+    const lost = (index.made_of ?? []).filter((part) => part.lost > 0.05).sort((a, b) => b.lost - a.lost).slice(0, 2);
     return html`<a class="index ${index.shows === "worst" ? "l1" : ""}" href=${`/vitals${location.search}`}><b class="n">${index.value === null ? "—" : number(index.value, 0)}</b>
-      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 0)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
+      <span>${t("vitals_page.index")}<small>${index.shows === "worst" ? t("cockpit.index_worst") : lost.length ? lost.map((part) => `${t(`index_part.${part.key}`)} −${number(part.lost, 1)}`).join(t("cockpit.comma")) : t("vitals_page.nothing_lost")}</small><small>${t("vitals_page.confidence", { n: number(100 * index.confidence, 0) })}</small></span></a>`;
   }
 
   /** Five figures that stand still, and the vital sign that is worst now. */
@@ -180,6 +180,16 @@ class Cockpit {
     this.touch();
   }
 }
+
+/** The parts of the city with their scores, the same as in the index: below a hundred they say by what. */
+function parts(index) {
+  if (!index?.made_of?.length) return null;
+  return html`<section class="parts"><h2>${t("cockpit.parts")}</h2><ul>${index.made_of.map((part) => html`<li key=${part.key} class=${tone(part.score)}>
+    <a href=${part.worst ? `/vitals/${part.worst}${location.search}` : `/vitals${location.search}`}><span>${t(`index_part.${part.key}`)}</span><b class="n">${part.score === null ? "—" : number(part.score, 0)}</b><i><u style=${`width:${part.score ?? 0}%`}></u></i></a></li>`)}</ul></section>`;
+}
+
+/** The colour of a score: that of the worst vital sign which it may have at most. */
+const tone = (score) => (score === null ? "unknown" : score <= 40 ? "l1" : score <= 70 ? "l2" : score < 85 ? "l3" : score < 97 ? "l4" : "");
 
 /** What is told of an incident: all of it while there are few, else what it endangers. */
 function said(incident, fully) {

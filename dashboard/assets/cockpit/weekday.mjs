@@ -11,7 +11,8 @@ const PAD = 4;
 
 /** `rows` of `/vitals/weekday`; `vitals` by id, for names, digits and units. */
 export function weekdays(rows, vitals) {
-  return html`<section class="weekdays"><h2>${t("cockpit.weekday")}</h2>
+  const days = Math.max(0, ...rows.map((row) => row.days));
+  return html`<section class="weekdays"><h2>${t("cockpit.weekday")} <small>${days > 0 && t("cockpit.weeks", { n: days })}</small></h2>
     ${!rows.length && html`<p class="empty">${t("console.reading")}</p>`}
     <ol>${rows.filter(({ id }) => vitals.has(id)).map((row) => line(row, vitals.get(row.id)))}</ol></section>`;
 }
@@ -21,7 +22,7 @@ function line(row, vital) {
   const before = at < 0 ? null : row.before[at];
   const change = before ? Math.round((100 * (row.today[at] - before)) / Math.abs(before)) : null;
   return html`<li key=${row.id}>
-    <span><b>${t(`vital.${row.id}.name`)}</b><small>${before === null ? t("cockpit.no_weekday") : t("cockpit.before", { value: number(before, vital.digits), n: row.days })}</small></span>
+    <span><b>${t(`vital.${row.id}.name`)}</b><small>${before === null ? t("cockpit.no_weekday") : t("cockpit.before", { value: number(before, vital.digits) })}</small></span>
     ${curve(row)}
     <span class="now"><b class="n">${vital.value === null ? "—" : shown(vital)}<small>${unit(vital)}</small></b><small class="n">${change === null ? "" : change === 0 ? t("cockpit.as_before") : `${change > 0 ? "+" : "−"}${Math.abs(change)}%`}</small></span></li>`;
 }
@@ -29,7 +30,7 @@ function line(row, vital) {
 /** 24 hours: what was grey and dashed, today bold up to now. */
 function curve({ today, before }) {
   const known = [...today, ...before].filter((value) => value !== null);
-  if (!known.length) return html`<svg class="curve" viewBox="0 0 ${W} ${H}"></svg>`;
+  if (known.length < 2) return html`<svg class="curve" viewBox="0 0 ${W} ${H}"></svg>`;
   const [least, most] = [Math.min(0, ...known), Math.max(...known)];
   const x = (hour) => PAD + (hour * (W - 2 * PAD)) / 23;
   const y = (value) => H - PAD - ((value - least) / (most - least || 1)) * (H - 2 * PAD);

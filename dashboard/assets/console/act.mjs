@@ -2,6 +2,7 @@
 
 import { Refused, path, send } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
+import { age } from "../lib/format.mjs";
 import { family, has, t, told } from "../lib/text.mjs";
 
 const reason = { name: "reason", kind: "words" };
@@ -18,8 +19,8 @@ export const FORMS = {
     set_priority: [choice("priority", [1, 2, 3, 4], (n) => t("console.priority", { n })), reason],
     set_grade: [choice("grade", ["", "I", "II", "III", "IV"], (grade) => t(`incident.grade.${grade || "none"}`)), { name: "criterion", kind: "words" }],
     dismiss: [reason],
-    merge: [{ name: "into", kind: "incident" }],
-    split: [{ name: "alerts", kind: "evidence" }],
+    merge: [{ name: "into", kind: "incident" }, reason],
+    split: [{ name: "alerts", kind: "evidence" }, reason],
     start_plan: [{ name: "plan", kind: "plan" }],
     open_case: [lead, assisting, { name: "code", kind: "code", optional: true }],
     reopen: [reason],
@@ -27,7 +28,7 @@ export const FORMS = {
   },
   alert: {
     acknowledge: [],
-    shelve: [choice("minutes", [15, 60, 240, 1440], (n) => t("age.minutes", { n })), reason],
+    shelve: [choice("minutes", [15, 60, 240, 1440], (n) => age(60 * n)), reason],
     unshelve: [],
     out_of_service: [reason],
     return_to_service: [],

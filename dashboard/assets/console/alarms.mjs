@@ -19,6 +19,8 @@ const TARGETS = { per_ten: 1, worst_ten: 10, flood: 0.01, top: 0.05, chattering:
 /** The share of each priority that ISA-18.2 recommends; our levels 1 and 2 are its high. */
 const SHARES = [[[1, 2], 5], [[3], 15], [[4], 80]];
 const LISTED = 10;
+/** Of fewer alerts the share of ten sources says nothing. */
+const ENOUGH = 100;
 
 const WAITING = new Set(["unacknowledged", "returned"]);
 const ASIDE = new Set(["shelved", "suppressed", "out_of_service"]);
@@ -73,7 +75,7 @@ export function alarms({ alerts, filter, chosen, devices, load, desk, choose, ch
     <div class="beside">
       <${Grid} name="alarms" label=${t("console.alarms")} empty=${t("console.no_alarms")} columns=${columns()} rows=${rows.of(listed(alerts, filter), row(devices))} words=${filter.words} chosen=${chosen} choose=${choose} desk=${desk}
         tools=${html`<label class="only"><input type="checkbox" checked=${filter.waiting} onChange=${(event) => change({ ...filter, waiting: event.target.checked })} />${t("wall.unacked")}</label>`} />
-      ${told(load, desk)}
+      ${told(load, stale(alerts, desk.now()), desk)}
     </div>
     <footer class="actions">${picked ? html`<b>${name(picked.name)} · ${name(devices.get(picked.device)?.name) || picked.subject}</b>
       ${actionsOf("alert", picked, desk.may).map((action) => html`<button key=${action} class=${action === "acknowledge" ? "primary" : ""} title=${action === "acknowledge" ? "A" : ""} onClick=${() => desk.act("alert", picked, action)}>${t(`alert.action.${action}`)}${action === "acknowledge" && html`<kbd>A</kbd>`}</button>`)}
@@ -83,29 +85,33 @@ export function alarms({ alerts, filter, chosen, devices, load, desk, choose, ch
   </section>`;
 }
 
+/** What stands too long, the longest first: [["rule subject", seconds], …]. */
+const stale = (alerts, nowMs) =>
+  alerts.filter((a) => a.standing && nowMs - Date.parse(a.raised_at) > STALE_MS).map((a) => [`${a.rule} ${a.subject}`, (nowMs - Date.parse(a.raised_at)) / 1000]).sort((a, b) => b[1] - a[1]);
+
 const cell = (key, value, target = "", bad = false) => html`<div class=${bad ? "bad" : ""}><span>${t(`console.kpi.${key}`)}</span><b class="n">${value}</b><small>${target}</small></div>`;
 const most = (n) => t("console.kpi.at_most", { n });
 const percent = (share, digits = 1) => `${number(100 * share, digits)} %`;
 
 /** What stands now, and what the chosen time asked. */
 function figures(alerts, { load, span, at }, nowMs) {
-  const stale = alerts.filter((a) => a.standing && nowMs - Date.parse(a.raised_at) > STALE_MS).length;
+  const long = stale(alerts, nowMs).length;
   const perTen = load && load.operator_alarms / (load.days * TENS_A_DAY);
   return html`<div class="figures">
     ${cell("standing", number(alerts.filter((a) => !ASIDE.has(a.state)).length), t("console.kpi.now"))}
     ${cell("waiting", number(alerts.filter((a) => WAITING.has(a.state)).length), t("console.kpi.now"))}
     ${cell("aside", number(alerts.filter((a) => ASIDE.has(a.state)).length), t("console.kpi.now"))}
-    ${cell("stale", number(stale), most(TARGETS.stale), stale > TARGETS.stale)}
+    ${cell("stale", number(long), most(TARGETS.stale), long > TARGETS.stale)}
     ${load && html`${cell("per_ten", number(perTen, 2), most(TARGETS.per_ten), perTen > TARGETS.per_ten)}
     ${cell("worst_ten", number(load.busiest_10min), most(TARGETS.worst_ten), load.busiest_10min > TARGETS.worst_ten)}
     ${cell("flood", percent(load.flood_share), most("1 %"), load.flood_share > TARGETS.flood)}
-    ${cell("top", percent(load.top_share, 0), most("5 %"), load.top_share > TARGETS.top)}
+    ${cell("top", percent(load.top_share, 0), most("5 %"), load.top_share > TARGETS.top && load.alerts >= ENOUGH)}
     ${cell("chattering", number(load.chattering), most(TARGETS.chattering), load.chattering > TARGETS.chattering)}`}
   </div>`;
 }
 
 /** Right: over which time, its busiest sources, how its alarms share among the levels, which chatter and which stand too long. */
-function told(load, desk) {
+function told(load, long, desk) {
   const found = load.load;
   return html`<aside class="detail load" aria-label=${t("console.load")}>
     <h2>${t("console.load")}</h2>
@@ -116,7 +122,10 @@ function told(load, desk) {
       <ul class="bars by-level">${SHARES.map(([levels, target]) => share(levels, target, found))}</ul>
       <h3>${t("console.kpi.sources", { share: percent(found.top_share, 0) })}</h3>
       ${sources(found.top, found.alerts, desk)}
-      ${["chattering", "stale"].map((what) => html`<h3>${t(`console.kpi.${what}`)} <span class="n">${found[what]}</span></h3>${sources(found[`${what}_sources`] ?? [], 0, desk, what === "stale")}`)}`}
+      <h3>${t("console.kpi.chattering")} <span class="n">${found.chattering}</span></h3>
+      ${sources(found.chatterers, 0, desk)}
+      <h3>${t("console.kpi.stale")} <span class="n">${long.length}</span></h3>
+      ${sources(long, 0, desk, true)}`}
   </aside>`;
 }
 

@@ -28,7 +28,7 @@ export class Bench {
   }
 
   clear() {
-    Object.assign(this, { incident: null, series: new Map(), at: null, ranked: null, failed: "" });
+    Object.assign(this, { incident: null, series: new Map(), at: null, cited: null, ranked: null, failed: "" });
   }
 
   /** Read it anew; what was read for another one meanwhile is dropped. */
@@ -61,7 +61,7 @@ export class Bench {
       const query = new URLSearchParams({ device: fact.device, channel: fact.channel, from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), bucket: long ? "1m" : "raw", limit: "1000" });
       const [series, device] = await Promise.all([get(`/readings?${query}`).catch(() => null), this.#device(fact.device)]);
       if (this.wanted !== incident.id) return;
-      if (series) this.series.set(`${fact.device}/${fact.channel}`, { ...series, items: series.items.map(flat), fromMs, toMs, device });
+      if (series) this.series.set(keyOf(fact), { ...series, items: series.items.map(flat), fromMs, toMs, device });
       this.changed();
     }
   }
@@ -70,6 +70,16 @@ export class Bench {
     this.devices ??= new Map();
     if (!this.devices.has(id)) this.devices.set(id, get(path("devices", id)).catch(() => null));
     return this.devices.get(id);
+  }
+
+  /** Show the chart behind a fact; false where it has none here. */
+  cite(fact) {
+    const chart = document.getElementById(`trace-${keyOf(fact)}`);
+    if (!chart) return false;
+    Object.assign(this, { cited: keyOf(fact), at: Date.parse(fact.onset) });
+    this.changed();
+    chart.scrollIntoView({ block: "center" });
+    return true;
   }
 
   /** Who could go, for the case of the incident that waits for somebody. */
@@ -82,13 +92,14 @@ export class Bench {
   }
 }
 
+const keyOf = (fact) => `${fact.device}/${fact.channel}`;
 const flat = (item) => ({ time: item.time, value: item.value ?? item.mean });
 
 /** One fact a point, the earliest of each. */
 function pointsOf(incident) {
   const found = new Map();
   for (const fact of incident.evidence ?? []) {
-    const key = `${fact.device}/${fact.channel}`;
+    const key = keyOf(fact);
     if (fact.device && fact.channel && (!found.has(key) || fact.onset < found.get(key).onset)) found.set(key, fact);
   }
   return [...found.values()];
@@ -103,7 +114,7 @@ export function workbench(bench, live, desk) {
     ${head(thing, incident, desk)}
     <div class="sections">
       ${bench.failed && html`<p class="empty" role="alert">${bench.failed}</p>`}
-      ${incident ? html`${explanation(incident)}${traces(bench, incident, desk)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
+      ${incident ? html`${explanation(incident, bench)}${traces(bench, incident, desk)}${causes(incident, desk)}` : html`<p class="empty">${t("console.reading")}</p>`}
       ${desk.past ? html`<p class="empty">${t("console.past_no_work")}</p>` : work(bench, thing, desk)}
       ${incident && timeline(incident)}
     </div>
@@ -128,16 +139,17 @@ function head(thing, incident, desk) {
       ${can.filter((action) => FIRST.includes(action)).map((action) => html`<button key=${action} class=${action === primary ? "primary" : ""} title=${key(action)} onClick=${() => desk.act("incident", incident, action)}>${t(`incident.action.${action}`)}${key(action) && html`<kbd>${key(action)}</kbd>`}</button>`)}
       ${can.length > 0 && html`<select aria-label=${t("console.more_actions")} value="" onChange=${(event) => further(event, incident, desk)}>
         <option value="">${t("console.more_actions")}</option>
-        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}</option>`)}
+        ${can.filter((action) => !FIRST.includes(action)).map((action) => html`<option value=${action}>${t(`incident.action.${action}`)}${key(action) && ` (${key(action)})`}</option>`)}
       </select>`}
       <button onClick=${() => desk.showOnMap(thing)} title="M">${t("console.show")}<kbd>M</kbd></button>
       ${desk.may.has("wall.direct") && html`<button onClick=${() => desk.sendToWall(thing)}>${t("console.to_wall")}</button>`}
       <button onClick=${() => desk.copyLink(thing)}>${t("console.link")}</button>
+      <button onClick=${() => print()} title="Ctrl+P">${t("console.print")}</button>
     </div>
   </header>`;
 }
 
-const KEYS = { acknowledge: "A" };
+const KEYS = { acknowledge: "A", set_priority: "E" };
 const key = (action) => KEYS[action] ?? "";
 
 function further(event, incident, desk) {
@@ -146,13 +158,53 @@ function further(event, incident, desk) {
   if (action) desk.act("incident", incident, action);
 }
 
-/** The engine's own words, in the reader's language. */
-function explanation({ said }) {
+/** A figure with its unit, or a time. */
+const FIGURE = /(\d[\d.,:–-]*\d|\d)(\s?(?:%|[A-Za-zµ°][\w/%³²µ°]*))?/g;
+
+/** The engine's own words, in the reader's language. Every figure leads back to the readings that it comes from. */
+function explanation({ said, explanation: built, evidence }, bench) {
   const words = said[language] ?? {};
-  const parts = SAID.map((part) => [part, [words[part] ?? []].flat()]).filter(([, sentences]) => sentences.length);
+  const parts = SAID.map((part) => [part, [words[part] ?? []].flat(), [built?.[part] ?? []].flat()]).filter(([, sentences]) => sentences.length);
   return html`<section><h3>${t("console.explanation")}</h3>
-    <dl class="said">${parts.map(([part, sentences]) => html`<dt>${t(`console.said.${part}`)}</dt><dd>${sentences.map((sentence) => html`<p>${sentence}</p>`)}</dd>`)}</dl>
+    <dl class="said">${parts.map(([part, sentences, from]) => html`<dt>${t(`console.said.${part}`)}</dt><dd>${sentences.map((sentence, i) => html`<p>${cited(sentence, from[i], evidence, bench)}</p>`)}</dd>`)}</dl>
   </section>`;
+}
+
+/** A sentence whose figures are links, but for those in names. */
+function cited(sentence, from, evidence, bench) {
+  const refs = (from?.refs ?? []).filter(({ device, channel }) => device && channel);
+  if (!refs.length) return sentence;
+  const names = Object.values(from.params ?? {}).map((value) => (value?.text ? t(value.text) : value?.zh || value?.en ? name(value) : "")).filter(Boolean);
+  const apart = names.length ? sentence.split(new RegExp(`(${names.map((each) => each.replace(/[^\w\s]/g, "\\$&")).join("|")})`)) : [sentence];
+  return apart.flatMap((piece, i) => (i % 2 ? [piece] : figured(piece, (figure) => source(figure, refs, evidence), bench)));
+}
+
+function figured(piece, sourceOf, bench) {
+  const found = [];
+  let from = 0;
+  for (const { 0: figure, index } of piece.matchAll(FIGURE)) {
+    found.push(piece.slice(from, index), citation(figure, sourceOf(figure), bench));
+    from = index + figure.length;
+  }
+  return [...found, piece.slice(from)];
+}
+
+const citation = (figure, fact, bench) =>
+  fact ? html`<a class="cite" href=${readingsOf(fact)} title=${t("console.cite")} onClick=${(event) => bench.cite(fact) && event.preventDefault()}>${figure}</a>` : figure;
+
+/** The analysis page about a fact's beginning. */
+function readingsOf(fact) {
+  const onset = Date.parse(fact.onset);
+  const span = { p: keyOf(fact), from: new Date(onset - BEFORE_MS[1]).toISOString(), to: new Date(onset + BEFORE_MS[1]).toISOString() };
+  return `/explore?${new URLSearchParams(span)}`;
+}
+
+/** The evidence that says this figure; the first of the sentence where none says it literally. */
+function source(figure, refs, evidence) {
+  const value = parseFloat(figure);
+  const near = (other) => Number.isFinite(other) && Math.abs(other - value) <= Math.abs(value) * 0.01;
+  const facts = refs.map(({ device, channel }) => evidence.find((fact) => fact.device === device && fact.channel === channel)).filter(Boolean);
+  return facts.find((fact) => near(fact.value) || near(fact.peak)) ?? facts[0];
 }
 
 function traces(bench, incident, desk) {
@@ -165,16 +217,16 @@ function traces(bench, incident, desk) {
 }
 
 /** The points of the evidence as the analysis page takes them. */
-const compared = (facts) => new URLSearchParams(facts.slice(0, CHARTS).map((fact) => ["p", `${fact.device}/${fact.channel}`]));
+const compared = (facts) => new URLSearchParams(facts.slice(0, CHARTS).map((fact) => ["p", keyOf(fact)]));
 
 function trace(bench, incident, fact) {
-  const found = bench.series.get(`${fact.device}/${fact.channel}`);
+  const found = bench.series.get(keyOf(fact));
   const words = [titled("rule", fact.rule ?? fact.what), fact.standing ? t("console.standing") : t("console.over")].join(" · ");
   if (!found) return html`<figure class="chart" key=${fact.fact}><figcaption>${words}</figcaption></figure>`;
   // a limit is drawn where the rule compares the value itself, not a change of it
   const direct = found.items.some(({ value }) => value === fact.value);
   const label = html`<strong>${name(found.device?.name) || fact.device}</strong> <em class=${`ink${fact.level}`}>${words}</em>`;
-  return html`<div key=${fact.fact}>${chart(
+  return html`<div key=${fact.fact} id=${`trace-${keyOf(fact)}`} class=${bench.cited === keyOf(fact) ? "cited" : ""}>${chart(
     { ...found, label, onset: Date.parse(fact.onset), limit: direct ? fact.limit_value : null, level: fact.level },
     bench.at,
     (at) => {

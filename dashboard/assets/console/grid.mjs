@@ -9,6 +9,8 @@ import { has, t } from "../lib/text.mjs";
 const ROW_PX = 34;
 const HEAD_PX = 34;
 const TICK_MS = 1000;
+const PAPER = [["beforeprint", "print"], ["afterprint", "normal"]];
+const MOST_ON_PAPER = 1000;
 const KEPT = ["columnOrder", "columnSizing", "sort", "columnVisibility"];
 /** What a spreadsheet would take for a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
@@ -41,19 +43,22 @@ const left = (s) => (s < 0 ? t("wall.over", { time: span(-s) }) : t("wall.left",
  * `desk` = {now(), setup.user}; while the table is there, it is `desk.grid`. */
 export class Grid extends Component {
   state = { shown: 0 };
+  gone = new AbortController();
 
   async componentDidMount() {
-    const { default: ag } = await import("/vendor/ag-grid.mjs");
+    const { default: ag } = await import("../vendor/ag-grid.mjs");
     if (!this.box) return;
     this.props.desk.grid = this;
     this.api = ag.createGrid(this.box, this.#options(ag));
     this.api.setGridAriaProperty("label", this.props.label);
     this.timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#mark(true);
+    for (const [event, layout] of PAPER) addEventListener(event, () => this.#lay(layout), { signal: this.gone.signal });
+    this.#mark();
   }
 
   componentWillUnmount() {
     clearInterval(this.timer);
+    this.gone.abort();
     this.api?.destroy();
     this.box = null;
     if (this.props.desk.grid === this) this.props.desk.grid = null;
@@ -64,7 +69,7 @@ export class Grid extends Component {
     if (!api) return;
     if (props.rows !== rows) api.setGridOption("rowData", props.rows);
     if (props.words !== words) api.setGridOption("quickFilterText", props.words);
-    if (props.chosen !== chosen || props.rows !== rows) this.#mark(props.chosen !== chosen);
+    if (props.chosen !== chosen || props.rows !== rows) this.#mark();
   }
 
   #options(ag) {
@@ -92,6 +97,11 @@ export class Grid extends Component {
     };
   }
 
+  /** On paper all rows stand, not only those in sight; more than a stack of paper stay as they are. */
+  #lay(layout) {
+    if (this.props.rows.length <= MOST_ON_PAPER) this.api.setGridOption("domLayout", layout);
+  }
+
   #key() {
     const { name, desk } = this.props;
     return `cityops.grid.${desk.setup.user}.${name}`;
@@ -102,12 +112,14 @@ export class Grid extends Component {
     if (columns.length && !document.hidden) this.api.refreshCells({ columns, force: true });
   }
 
-  /** The chosen row is the selected one, and in sight when it has just been chosen. */
-  #mark(look) {
-    const node = this.props.chosen ? this.api.getRowNode(this.props.chosen) : null;
+  /** The chosen row is the selected one, and comes into sight once. */
+  #mark() {
+    const { chosen } = this.props;
+    const node = chosen ? this.api.getRowNode(chosen) : null;
     if (!node) return this.api.deselectAll();
     node.setSelected(true, true, "api");
-    if (look) this.api.ensureNodeVisible(node);
+    if (this.seen !== chosen) this.api.ensureNodeVisible(node);
+    this.seen = chosen;
   }
 
   /** The id of the row `by` steps from another, as the table is sorted and filtered now. */
@@ -122,7 +134,9 @@ export class Grid extends Component {
   save() {
     const { name, columns } = this.props;
     const kinds = new Map(columns.map(({ key, kind }) => [key, kind]));
+    const pictures = new Set(columns.filter(({ draw }) => draw).map(({ key }) => key));
     this.api?.exportDataAsCsv({
+      columnKeys: this.api.getAllDisplayedColumns().filter((column) => !pictures.has(column.getColId())),
       fileName: `cityops-${name}-${iso(Date.now()).slice(0, 16).replaceAll(":", "")}.csv`,
       processCellCallback: ({ value, column }) => {
         if (TIMES.has(kinds.get(column.getColId()))) return iso(value);

@@ -54,7 +54,7 @@ export class Console {
     this.load = new AlarmLoad(() => this.touch(), () => this.now());
     this.work = { cases: new Work("cases", () => this.touch()), orders: new Work("orders", () => this.touch()) };
     this.seek = new Seek(this);
-    this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id) });
+    this.map = new ConsoleMap({ reduced: matchMedia("(prefers-reduced-motion: reduce)").matches, choose: (id) => this.open("incidents", id), moved: () => this.#moved() });
     this.live = new Live(TOPICS, { changed: (topic) => this.#heard(topic), state: (on, code) => this.#state(code) });
     this.#route();
   }
@@ -155,14 +155,20 @@ export class Console {
   }
 
   #address(view, id) {
-    return `/console/${view}${id ? `/${encodeURIComponent(id)}` : ""}${location.search}`;
+    return `/console/${view}${id ? `/${encodeURIComponent(id)}` : ""}${location.search}${view === "incidents" ? this.map.hash : ""}`;
+  }
+
+  /** The map was moved by hand, or a layer hidden: the address says so. */
+  #moved() {
+    if (this.view === "incidents") history.replaceState(null, "", `${location.pathname}${location.search}${this.map.hash}`);
+    this.touch();
   }
 
   /** Another look at the same view: what stands in the address behind the question mark. */
   look(values) {
     const query = new URLSearchParams(location.search);
     for (const [key, value] of Object.entries(values)) value === null ? query.delete(key) : query.set(key, value);
-    history.pushState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+    history.pushState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
     this.touch();
   }
 
@@ -380,6 +386,7 @@ export class Console {
       <main class=${`${view} ${this.past ? "past" : ""}`}>
         ${view === "incidents" && queue({ rows: this.rows, all: incidents, chosen: this.chosen.incidents, filter: this.filter, nowMs, choose: (id) => this.open("incidents", id), change: (filter) => this.narrow(filter) })}
         <div id="console-map" key="map" hidden=${view !== "incidents"}></div>
+        ${view === "incidents" && this.map.groups.length > 0 && this.#layers()}
         ${view === "incidents" && workbench(this.bench, known.items.incidents.get(this.chosen.incidents) ?? this.#ended(), this)}
         ${view === "alarms" && alarms({ alerts: known.list("alerts"), filter: this.filter, chosen: this.chosen.alarms, devices: this.devices, load: this.load, desk: this, choose: (id) => this.open("alarms", id), change: (filter) => this.narrow(filter) })}
         ${this.work[view] && workPage({ work: this.work[view], live: known.list(view), filter: this.filter, chosen: this.chosen[view], crews: this.crews, desk: this, choose: (id) => this.open(view, id) })}
@@ -446,6 +453,10 @@ export class Console {
     this.open(view, this.chosen[view]);
   }
 
+  #layers() {
+    return html`<details class="layers-of"><summary>${t("console.layers")}</summary>${this.map.groups.map((group) => html`<label key=${group}><input type="checkbox" checked=${!this.map.hidden.has(group)} onChange=${() => this.map.toggle(group)} />${t(`console.layer.${group}`)}</label>`)}</details>`;
+  }
+
   #foot(nowMs) {
     const { connected, lostMs, tries } = this.live;
     const status = this.live.items.status.get("now");
@@ -461,6 +472,7 @@ export class Console {
       ${stale.length > 0 && html`<span class="violet">${half} ${t("wall.stale_sources", { n: stale.length, names: stale.slice(0, 3).map(told).join(t("wall.comma")) })}</span>`}
       ${provenance.length > 0 && html`<span class="scene">${t("wall.scene", { what: provenance.map((p) => t(`provenance.${p}`)).join(" + ") })}</span>`}
       <span class="grow"></span>
+      <button class="plain" title="F" onClick=${() => this.#command("f")}>${t("console.full_screen")}</button>
       <span>${this.setup.me}</span>
       <a href=${other()}>${language === "zh" ? "EN" : "中文"}</a>
     </footer>`;

@@ -5,6 +5,7 @@ import { all } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
 import { clock, date, hourMinute, zoned } from "../lib/format.mjs";
 import { language, t } from "../lib/text.mjs";
+import { Draft } from "./draft.mjs";
 
 const MINUTE_MS = 60000;
 const DAY_MS = 86400000;
@@ -108,7 +109,7 @@ export class TimeControl {
         <svg aria-hidden="true">${(past.marks ?? []).map((i) => html`<rect key=${i.id} x=${at(Date.parse(i.opened_at))} width="3" height="8" style=${`fill:var(--l${i.level})`} />`)}</svg>
         <small class="n">${hourMinute(fromMs)}</small><small class="n">${hourMinute(endMs)}</small>
       </div>
-      <input type="datetime-local" step="1" value=${`${date(past.ms)}T${clock(past.ms)}`} max=${`${date(endMs)}T${clock(endMs)}`} aria-label=${t("console.past_when")} onChange=${(event) => zoned(event.target.value) && this.to(zoned(event.target.value))} />
+      <${Draft} type="datetime-local" step="1" value=${`${date(past.ms)}T${clock(past.ms)}`} max=${`${date(endMs)}T${clock(endMs)}`} aria-label=${t("console.past_when")} done=${(text) => zoned(text) && this.to(zoned(text))} />
       <button class="primary" onClick=${() => this.desk.lookBack(null)}>${t("console.past_leave")}<kbd>T</kbd></button>
       ${past.failed && html`<b role="alert">${t("console.no_link")}</b>`}
     </section>`;

@@ -22,7 +22,7 @@ export function queued(incidents, filter, nowMs) {
 export function queue({ rows, all, chosen, filter, nowMs, choose, change }) {
   const open = all.filter(isOpen);
   const toggle = (level) => change({ ...filter, levels: new Set(filter.levels.has(level) ? [...filter.levels].filter((l) => l !== level) : [...filter.levels, level]) });
-  return html`<section class="queue" aria-label=${t("console.queue")}>
+  return html`<section class="queue" aria-label=${t("console.queue")} title="J K">
     <header>
       <div class="levels" role="group" aria-label=${t("console.filter_level")}>${[1, 2, 3, 4].map((level) => {
         const n = open.filter((i) => i.level === level).length;

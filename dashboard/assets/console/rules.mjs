@@ -3,13 +3,15 @@
 
 import { Refused, get, path, send } from "../lib/api.mjs";
 import { html } from "../lib/dom.mjs";
-import { age, date, hourMinute, number } from "../lib/format.mjs";
+import { age, date, hourMinute, measured, number } from "../lib/format.mjs";
 import { shape } from "../lib/shapes.mjs";
-import { has, t, titled } from "../lib/text.mjs";
+import { family, has, t, titled } from "../lib/text.mjs";
 import { refusal } from "./act.mjs";
+import { Draft } from "./draft.mjs";
 import { Grid, Rows } from "./grid.mjs";
 
 const DAYS = [1, 3, 7];
+const TYPED_MS = 350;
 const TRIAL_MS = 240000;
 const FIGURES = ["alerts", "incidents", "operator_alarms", "busiest_10min", "flood_share", "top_share", "chattering", "fleeting", "stale"];
 const SHARES = new Set(["flood_share", "top_share"]);
@@ -25,7 +27,7 @@ export class Rulebook {
   }
 
   clear() {
-    Object.assign(this, { rule: null, text: "", trial: null, tried: "", mistakes: [], trying: false, failed: "", reason: "" });
+    Object.assign(this, { rule: null, text: "", fields: [], trial: null, tried: "", mistakes: [], trying: false, failed: "", reason: "" });
   }
 
   async list() {
@@ -39,13 +41,30 @@ export class Rulebook {
     if (this.wanted !== key) return;
     this.clear();
     this.rule = found;
-    this.text = found?.yaml ?? "";
-    this.changed();
+    this.edit(found?.yaml ?? "");
   }
 
+  /** Text was typed: the form follows once the typing rests. */
   edit(text) {
     this.text = text;
     this.mistakes = [];
+    clearTimeout(this.typing);
+    if (this.rule) this.typing = setTimeout(() => this.#form({}), TYPED_MS);
+    this.changed();
+  }
+
+  /** A field was changed: the text follows, everything else in it stays as it was typed. */
+  put(path, value) {
+    clearTimeout(this.typing);
+    return this.#form({ path, value });
+  }
+
+  async #form(change) {
+    const { rule, text } = this;
+    const found = await send("POST", path("rules", rule.id, "form"), { yaml: text, ...change }).catch((refused) => refused);
+    if (this.rule !== rule || this.text !== text) return;
+    if (found instanceof Error) this.failed = refusal(found, "rule");
+    else Object.assign(this, { text: found.yaml, fields: found.fields, mistakes: found.mistakes, failed: "" });
     this.changed();
   }
 
@@ -123,15 +142,66 @@ function detail(book, desk) {
       <dt>${t("rules.owner")}</dt><dd>${[rule.owner.lead, rule.owner.supervisor, ...rule.owner.assisting].filter(Boolean).map(party).join(t("wall.comma"))}</dd>
       <dt>${t("rules.source")}</dt><dd>${rule.source.ref} <span class="chip">${t(`rules.mark.${rule.source.mark}`)}</span> ${rule.source.note}</dd>
     </dl>
+    <div class="both"><div class="form">${form(book, may)}</div><div>
     <h3><label for="rule-text">${t("rules.text")}</label></h3>
     <div class="editor"><ol aria-hidden="true">${book.text.replace(/\n$/, "").split("\n").map((_, i) => html`<li class=${wrong.has(i + 1) ? "wrong" : ""}>${i + 1}</li>`)}</ol>
-      <textarea id="rule-text" spellcheck="false" wrap="off" readonly=${!may} rows=${Math.max(8, book.text.split("\n").length)} aria-invalid=${mistakes.length > 0} aria-describedby="rule-mistakes" onInput=${(event) => book.edit(event.target.value)}>${book.text}</textarea></div>
+      <textarea id="rule-text" spellcheck="false" wrap="off" readonly=${!may} rows=${Math.max(8, book.text.split("\n").length)} aria-invalid=${mistakes.length > 0} aria-describedby="rule-mistakes" onInput=${(event) => book.edit(event.target.value)} value=${book.text}></textarea></div>
     <div id="rule-mistakes" role="alert">${mistakes.map(({ file, line, key, value, reason }) => html`<p class="mistake"><b class="n">${t("rules.line", { file, n: line })}</b> ${key}${value ? ` = ${value}` : ""}: ${reason}</p>`)}${book.failed && html`<p class="mistake">${book.failed}</p>`}</div>
     ${may ? tools(book, desk) : html`<p class="empty">${t("rules.read_only")}</p>`}
     ${book.trial && difference(book.trial.before, book.trial.after, rule.id)}
     ${history(rule)}
+    </div></div>
   </aside>`;
 }
+
+/** Which part of the form a field stands in, by the first part of its path; what is not named watches. */
+const PLACES = { on: "on", off: "off", schedule: "schedule", source: "why", owner: "why", seen_within: "why", act_within: "why", case_code: "why", valid_from: "why", valid_to: "why" };
+const PARTS = ["watch", "on", "off", "schedule", "why"];
+const SIGNS = { above: ">", at_least: "≥", below: "<", at_most: "≤", equals: "=" };
+const EDGES = new Set(["on", "off", "each"]);
+const PARTIES = new Set(["lead", "supervisor"]);
+
+/** The fields of the text that is being edited; those that it leaves out stand behind a fold. */
+function form(book, may) {
+  return PARTS.map((part) => {
+    const fields = book.fields.filter(({ path }) => (PLACES[path[0]] ?? "watch") === part);
+    const given = fields.filter((field) => field.value !== null || (field.required && part !== "schedule"));
+    const rest = fields.filter((field) => !given.includes(field));
+    if (!fields.length) return null;
+    return html`<fieldset key=${part} disabled=${!may}><legend>${t(`rules.part.${part}`)}${part === "off" && band(book)}</legend>
+      ${given.map((field) => control(field, book))}
+      ${rest.length > 0 && html`<details><summary>${t("rules.part.more", { n: rest.length })}</summary>${rest.map((field) => control(field, book))}</details>`}</fieldset>`;
+  });
+}
+
+/** How far the value must come back: between the limits of on and off. */
+function band({ fields }) {
+  const [on, off] = ["on", "off"].map((part) => fields.find(({ path }) => path.length === 2 && path[0] === part && path[1] in SIGNS)?.value);
+  return Number.isFinite(on) && Number.isFinite(off) && html` <small class="n">${t("rules.part.band", { n: measured(Math.abs(on - off)) })}</small>`;
+}
+
+function control(field, book) {
+  const name = field.path.at(-1);
+  const label = field.path.slice(field.path.length > 1 ? 1 : 0).map((part) => (Number.isInteger(part) ? part + 1 : t(`rules.${EDGES.has(part) ? "part" : "field"}.${part}`))).join(" · ");
+  const set = (value) => book.put(field.path, value === "" || (Array.isArray(value) && !value.length) ? null : value);
+  return html`<label key=${field.path.join(".")} class=${field.kind}><span>${label}</span>${input(field, name, set)}</label>`;
+}
+
+function input({ kind, value, options, required, default: usual }, name, set) {
+  if (kind === "check") return html`<input type="checkbox" checked=${value ?? usual} onChange=${(event) => set(event.target.checked)} />`;
+  const offered = PARTIES.has(name) ? [...family("department"), ...family("rules.party")] : options.map((option) => [option, worded(name, option)]);
+  if (offered.length) {
+    const pick = (event) => set(typeof offered[0][0] === "number" && event.target.value ? Number(event.target.value) : event.target.value);
+    return html`<select onChange=${pick}>${!required && html`<option value="">${usual === null ? "—" : worded(name, usual)}</option>`}${offered.map(([option, words]) => html`<option key=${option} value=${option} selected=${option === value}>${words}</option>`)}</select>`;
+  }
+  const hint = usual === null || usual === "" || Array.isArray(usual) ? "" : String(usual);
+  const shown = Array.isArray(value) ? value.join(", ") : (value ?? "");
+  const read = (text) => (kind === "number" ? (text === "" ? "" : Number(text)) : kind === "list" ? text.split(/[,，]/).map((part) => part.trim()).filter(Boolean) : text.trim());
+  return html`<${Draft} type=${kind === "number" ? "number" : "text"} step="any" value=${String(shown)} placeholder=${hint} done=${(text) => set(read(text))} />`;
+}
+
+/** What an option is called, where it has a name. */
+const worded = (name, option) => SIGNS[option] ?? [`alert.class.${option}`, `rules.mark.${option}`].filter((key) => has(key)).map((key) => t(key))[0] ?? (name === "level" ? t(`level.${option}`) : String(option));
 
 function tools(book, desk) {
   const changed = book.text !== book.rule.yaml;

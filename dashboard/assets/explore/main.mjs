@@ -3,7 +3,7 @@
 
 import { get } from "../lib/api.mjs";
 import { html, render } from "../lib/dom.mjs";
-import { ZONE, date, hourMinute, measured } from "../lib/format.mjs";
+import { ZONE, age, date, hourMinute, measured } from "../lib/format.mjs";
 import { asked, language, load, name, t, titled } from "../lib/text.mjs";
 import { TimeMap } from "./map.mjs";
 
@@ -97,7 +97,7 @@ class Then {
         <h2>${t("explore.then")}</h2>
         ${found?.channels?.length > 0 && html`<select aria-label=${t("explore.quantity")} onChange=${(event) => this.#put({ map: event.target.value })}>
           ${found.channels.map(({ name: full, n }) => html`<option key=${full} value=${full} selected=${full === found.channel}>${titled("channel", full)} (${n})</option>`)}</select>`}
-        ${here && html`<p class="n">${date(here)} <b>${hourMinute(here)}</b></p>`}
+        ${here && html`<p class="n">${date(here)} <b>${hourMinute(here)}</b> <small>${t("explore.step", { age: age(found.step_s) })}</small></p>`}
         <span class="grow"></span>
         <button onClick=${() => this.picture()}>${t("explore.png")}</button>
       </header>

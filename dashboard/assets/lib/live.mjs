@@ -37,7 +37,7 @@ export class Live {
   stop() {
     clearInterval(this.watching);
     clearTimeout(this.timer);
-    if (this.socket) this.socket.onclose = null;
+    if (this.socket) this.socket.onclose = this.socket.onmessage = null;
     this.socket?.close();
     this.socket = null;
     this.timer = null;

@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.mjs";
 import { html, render } from "../lib/dom.mjs";
-import { ZONE, age, clock, date, hourMinute, measured, number, weekday } from "../lib/format.mjs";
+import { ZONE, age, clock, date, measured, number, since, weekday } from "../lib/format.mjs";
 import { Live } from "../lib/live.mjs";
 import { half, shape } from "../lib/shapes.mjs";
 import { asked, has, language, load, name, t, titled, told } from "../lib/text.mjs";
@@ -134,6 +134,7 @@ function inputPanel(vital, input, decl, nowMs) {
   const kept = vital.detail?.inputs?.[input];
   const out = new Map((kept?.excluded ?? []).map(({ device, why }) => [device, why]));
   const rows = vital.readings?.[input] ?? [];
+  const records = vital.detail?.records?.[input]?.newest ?? [];
   return html`<section class="input" key=${input}>
     <h3><span>${t("vitals_page.inputs")} <code>${input}</code> ${points ? channelOf(vital, points) : ""}</span>
       ${kept && html`<small>${t("vitals_page.of_readings", { n: kept.n, of: kept.total })}</small>`}
@@ -145,6 +146,7 @@ function inputPanel(vital, input, decl, nowMs) {
         <td class="n">${row.at === null ? "—" : measured(row.value)}</td>
         <td class="n">${row.at === null ? "—" : t("vitals_page.age", { age: age((nowMs - Date.parse(row.at)) / 1000) })}</td>
         <td>${out.has(row.device) ? t(`vital_why.${out.get(row.device)}`) : t("vital_why.takes_part")}</td></tr>`)}</tbody></table>`}
+    ${records.length > 0 && html`<ol class="records">${records.map((each) => html`<li key=${each.number}><span class="n">${since(each.at_us / 1000, nowMs)}</span> ${each.number} ${told(each.title)}</li>`)}</ol>`}
   </section>`;
 }
 
@@ -154,9 +156,9 @@ const asks = (decl) => Object.entries(decl).filter(([, value]) => value !== unde
 const long = (seconds) => (seconds % 86400 ? (seconds % 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`) : `${seconds / 86400} d`);
 
 const told_ = (vital, input) => {
-  const count = vital.detail?.counts?.[input];
+  const records = vital.detail?.records?.[input];
   const given = vital.detail?.given?.[input];
-  if (count !== undefined) return html` <b class="n">${t("vitals_page.records", { n: count })}</b>`;
+  if (records) return html` <b class="n">${t("vitals_page.records", { n: records.n })}</b>`;
   return given === undefined ? null : html` = <b class="n">${given === null ? "—" : measured(given)}</b>`;
 };
 

@@ -5,10 +5,10 @@ import { age, clock, hourMinute, number } from "../lib/format.mjs";
 import { half } from "../lib/shapes.mjs";
 import { language, name, t, told } from "../lib/text.mjs";
 
-export function foot({ status, connected, lostMs, tries, nowMs, map, code, mute }) {
+export function foot({ status, connected, lostMs, tries, nowMs, map, approval, code, mute }) {
   if (!connected && status) return cutOff({ lostMs, tries, nowMs, code });
   if (!status) return html`<div class="foot"></div>`;
-  const { sensors, stale = [], delay_s: delay, provenance = [], shift, approval, shelved } = status;
+  const { sensors, stale = [], delay_s: delay, provenance = [], shift, shelved } = status;
   return html`<div class="foot">
     <span class=${delay > 10 ? "bad" : "good"}>${t("wall.link", { s: delay === null || delay === undefined ? "—" : delay < 10 ? delay.toFixed(1) : age(delay) })}</span>
     <span>${t("wall.sensors")} <b class="n">${number(sensors?.online)} / ${number(sensors?.total)}</b></span>

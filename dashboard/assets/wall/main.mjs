@@ -89,6 +89,7 @@ export class Wall {
     render(brand(this.setup.city), zone("brand"));
     this.timers = [setInterval(() => this.#redraw(new Set(["clock"])), 1000), setInterval(() => this.live.connected && this.map.glide(this.live.now()), GLIDE_MS)];
     addEventListener("resize", () => location.reload());
+    addEventListener("beforeprint", () => this.map.still());
     addEventListener("keydown", (event) => this.#key(event));
     this.wantsTour = new URLSearchParams(location.search).has("tour");
     this.#redraw(new Set(["clock", ...this.live.topics]));
@@ -98,8 +99,9 @@ export class Wall {
   /** The next document has taken over: nothing of this one goes on. */
   #leave() {
     for (const timer of this.timers) clearInterval(timer);
+    clearTimeout(this.timer);
     this.live.stop();
-    this.map.lost = () => {};
+    Object.assign(this.map, { ready: false, lost: () => {} });
     this.map.map?.remove();
     this.root.remove();
   }
@@ -115,16 +117,22 @@ export class Wall {
   async #startMap() {
     this.mapped = true;
     await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
-    if (!this.setup.map) {
+    try {
+      if (this.setup.map) await this.#drawMap();
+      else zone("map").classList.add("no-map");
+    } finally {
       this.root.dataset.ready = "";
-      return zone("map").classList.add("no-map");
     }
+  }
+
+  async #drawMap() {
     const [style, devices] = await Promise.all([getJson(`${this.setup.map.style}&lang=${language}&theme=${shade()}`), getJson("/api/v1/map/devices")]);
     await this.map.start({ ...this.setup.map, style }, devices);
     this.map.networks(this.scenes.current.networks);
     this.#touch("incidents");
     this.#touch("crews");
-    this.map.map.once("idle", () => Object.assign(this.root.dataset, { map: "ready", ready: "" }));
+    await this.map.drawn();
+    this.root.dataset.map = "ready";
   }
 
   #touch(topic) {
@@ -209,20 +217,22 @@ export class Wall {
     const { connected, lostMs, tries } = this.live;
     const status = this.live.items.status.get("now");
     const mute = this.order?.mute && nowMs < Date.parse(this.order.mute.until) ? this.order.mute : null;
-    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, code: this.code, mute }), zone("foot"));
+    render(foot({ status, connected, lostMs, tries, nowMs, map: this.setup.map, approval: this.setup.approval, code: this.code, mute }), zone("foot"));
   }
 
   #drawVitals(nowMs) {
     const all = this.scenes.rows(this.live.list("vitals"));
     const slot = (wanted) => all.filter((v) => v.slot === wanted).sort((a, b) => a.order - b.order);
+    const { areas = {} } = this.setup;
+    const index = this.live.items.vitals.get("city_index");
     const rows = chosen(all, this.density.vitals);
     const total = all.filter((v) => v.slot === "row" || (v.slot === "reserve" && v.level)).length;
-    render(vitals(rows, total, this.scenes.current, this.setup.areas ?? {}, nowMs), zone("vitals"));
+    render(vitals(rows, total, { scene: this.scenes.current, areas, index, nowMs }), zone("vitals"));
     render(kpis(slot("kpi").slice(0, this.density.kpis)), zone("kpis"));
     render(weather(slot("weather").slice(0, 3)), zone("weather"));
     const strip = zone("trends");
     if (!strip.clientHeight) return;
-    render(trends(all, (strip.clientWidth / this.rem) * 10, (strip.clientHeight / this.rem - 7) * 10, nowMs, this.charts), strip);
+    render(trends(all, (strip.clientWidth / this.rem) * 10, (strip.clientHeight / this.rem - 7) * 10, { nowMs, areas, given: this.charts }), strip);
   }
 
   #drawIncidents(nowMs) {

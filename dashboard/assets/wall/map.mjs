@@ -164,16 +164,28 @@ export class WallMap {
 
   units(crews, nowMs) {
     this.crews.take(crews, nowMs);
-    this.#drawUnits(nowMs);
+    if (this.ready) this.#drawUnits(nowMs);
   }
 
-  /** Let the units glide on; costs nothing while all stand. */
+  /** Let the units glide on; costs nothing while all stand, and waits for a machine that has not drawn the last step. */
   glide(nowMs) {
-    if (this.crews.moving(nowMs)) this.#drawUnits(nowMs);
+    if (this.ready && this.crews.moving(nowMs) && this.map.isSourceLoaded("units")) this.#drawUnits(nowMs);
+  }
+
+  /** When all tiles of the view are drawn for the first time. It need not be idle then: a live city never is for long. */
+  drawn() {
+    return new Promise((done) => {
+      const look = () => {
+        if (!this.map.areTilesLoaded()) return;
+        this.map.off("render", look);
+        done();
+      };
+      this.map.on("render", look);
+      this.map.triggerRepaint();
+    });
   }
 
   #drawUnits(nowMs) {
-    if (!this.ready) return;
     const drawn = this.crews.drawn(nowMs);
     const same = JSON.stringify(drawn);
     if (same === this.drawnUnits) return;
@@ -188,6 +200,13 @@ export class WallMap {
     this.map.fitBounds(bounds, { ...this.#overview(), pitch, bearing, duration: 0 });
     const nearer = Math.min(0.6, 0.45 * Math.log2(width / height / USUAL_ASPECT));
     if (nearer > 0) this.map.jumpTo({ zoom: this.map.getZoom() + nearer });
+  }
+
+  /** Lay the picture of this moment behind the canvas: on paper a canvas is empty. */
+  still() {
+    if (!this.ready) return;
+    this.map.redraw();
+    this.container.style.backgroundImage = `url(${this.map.getCanvas().toDataURL()})`;
   }
 
   #coverStep() {

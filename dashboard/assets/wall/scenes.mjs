@@ -2,6 +2,9 @@
 
 import { isOpen } from "./right.mjs";
 
+/** Vital signs that a scene may make rows of the wall. */
+const ROWS = new Set(["row", "reserve", "console"]);
+
 export class Scenes {
   /** `setup` = {scenes, rotate_s}; `asked` = key from the address; `turning` = whether they take turns. */
   constructor({ scenes, rotate_s: rotateS }, asked, turning) {
@@ -38,12 +41,10 @@ export class Scenes {
     return this.current !== before;
   }
 
-  /** The vital signs of the scene: its domains' first, then those of the overview. */
+  /** All vital signs, those of the scene's domains as the first rows. */
   rows(vitals) {
     const { domains } = this.current;
-    if (!domains.length) return vitals;
-    const own = vitals.filter((v) => domains.includes(v.domain) && ["row", "reserve", "console"].includes(v.slot));
-    const others = vitals.filter((v) => !own.includes(v) && v.slot === "row");
-    return [...own.map((v) => ({ ...v, slot: "row", order: v.order - 10000 })), ...others, ...vitals.filter((v) => v.slot === "reserve" && !own.includes(v))];
+    const own = ({ domain, slot }) => domains.includes(domain) && ROWS.has(slot);
+    return vitals.map((v) => (own(v) ? { ...v, slot: "row", order: v.order - 10000 } : v));
   }
 }

@@ -38,13 +38,15 @@ export function chosen(vitals, count) {
 
 const byOrder = (a, b) => a.order - b.order;
 
-/** `areas` = area → its names. */
-export function vitals(rows, total, scene, areas, nowMs) {
+/** `areas` = area → its names; `index`: the city's, which shows its worst part while a level 1 incident stands. */
+export function vitals(rows, total, { scene, areas, index, nowMs }) {
   const groups = new Map();
   for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
   const washed = new Set(rows.filter((r) => r.level === 1 || r.level === 2).sort((a, b) => a.level - b.level).slice(0, WASHES));
   return html`<div class="panel vitals">
-    <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2><span>${t("wall.vitals_note")}</span></header>
+    <header><h2>${t("wall.vitals")}${scene.domains.length ? html`<small>${t(`scene.${scene.key}`)}</small>` : null}</h2>
+      ${index && html`<p class=${`index ${index.shows === "worst" ? "l1" : ""}`}>${t(index.shows === "worst" ? "wall.index_worst" : "wall.index")} <b class="n">${index.value === null ? "—" : number(index.value)}</b></p>`}
+      <span>${t("wall.vitals_note")}</span></header>
     ${!rows.length && html`<p class="empty">${t("wall.no_vitals")}</p>`}
     ${[...groups].map(
       ([key, members]) => html`<section class="group" style=${`flex:${members.length + HEADING} 1 0`}>
@@ -82,12 +84,12 @@ export function unit(row) {
   return language === "en" && /[\u4e00-\u9fff]/.test(row.unit) ? "" : row.unit;
 }
 
-/** A place whose name is too long for the line is named by its area. */
-function placed(sub, areas) {
+/** A place whose name is too long for the line (so many rem) is named by its area. */
+export function placed(sub, areas, room) {
   const words = told(sub);
   const place = sub?.params?.place ?? sub;
   const width = [...words].reduce((sum, letter) => sum + (letter > "\u2e80" ? 2 : 0.95), 0);
-  return width > LINE && words === name(place) && areas[place.area] ? name(areas[place.area]) : words;
+  return width > room && words === name(place) && areas[place.area] ? name(areas[place.area]) : words;
 }
 
 function subline(row, areas, nowMs) {
@@ -97,5 +99,5 @@ function subline(row, areas, nowMs) {
   if (row.state === "stale") return t("wall.stale", { age: age(seconds) });
   if (row.state === "low_coverage") return t("wall.low_coverage", { n: row.coverage[0], of: row.coverage[1] });
   if (row.history_days < 7 && !row.sub) return t("wall.learning", { n: row.history_days });
-  return placed(row.sub, areas);
+  return placed(row.sub, areas, LINE);
 }

@@ -237,7 +237,7 @@ class IncidentWriter:
         return due
 
     def forget(self, incidents: Sequence[str], now_us: int) -> set[Group]:
-        """These are over, and that is committed; the groups for which they are evidence."""
+        """These are over, and that is committed; the incidents' groups for which they are evidence."""
         touched: set[Group] = set()
         for id_ in incidents:
             group = self.engine.correlator.group(id_)
@@ -245,7 +245,7 @@ class IncidentWriter:
                 self.engine.correlator.close(group)
             self.versions.pop(id_, None)
             touched |= self.engine.correlator.end(id_, now_us)
-        return touched
+        return {group for group in touched if group.incident}
 
 
 async def acknowledge(

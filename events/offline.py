@@ -84,7 +84,7 @@ class Offline:
                 if group is not None:
                     self.engine.correlator.close(group)
                 touched |= self.engine.correlator.end(said.id, now_us)
-        self._incidents(touched, now_us)
+        self._incidents({group for group in touched if group.incident}, now_us)
 
     # -- alerts ----------------------------------------------------------------------------------------------
 

@@ -171,8 +171,10 @@ def _measure(
     sure, reach = near.within_m**2 or -1.0, near.reach_m**2
     known = found[-1].group if found else None
     for _, thing_north_m, thing_lon, thing_half_m, thing in pool:
+        if known is not None and thing.group is known:
+            continue
         away = (thing_north_m - north_m) ** 2 + ((thing_lon - lon) * (half_east_m + thing_half_m)) ** 2
-        if away > reach or (known is not None and thing.group is known):
+        if away > reach:
             continue
         if (away <= sure or (joined is not None and joined(thing))) and (fits is None or fits(thing)):
             found.append(thing)

@@ -181,7 +181,7 @@ class IncidentType(Declared):
     chance: Annotated[float, Field(gt=0)] = 0.02
     #: New evidence near a member that still stands joins for so long after the incident began.
     joins_for: Span = 6 * 3600.0
-    #: Incidents of these types become children of this one while it is open.
+    #: Incidents of these types, near as `together` says, become children of this one while both are open.
     children: list[Key] = []
     case_code: str = ""
     plan: str = ""

@@ -43,7 +43,9 @@ CLIENTS = 50
 SAMPLES = 20
 SPAN_S = 20.0
 SOAK_MIN = 1.0
-START_S = 90.0
+START_S = 240.0
+#: The session outlives a watch of a day.
+SESSION_S = 48 * 3600.0
 TOPICS = ["status", "vitals", "incidents", "cases", "crews", "points"]
 PASSWORD = "bench of a minute"  # noqa: S105 - of a user that exists for as long
 
@@ -90,7 +92,7 @@ class Stage:
         """Until the pages are served, and somebody may see them."""
         database = Database(self.rig.dsn, 1)
         await database.open()
-        auth = Auth(database, SystemClock(), 3600)
+        auth = Auth(database, SystemClock(), SESSION_S)
         await auth.put_user("bench", "bench", PASSWORD, ["admin"])
         self.token = await auth.open_session("bench", "bearer")
         await database.close()
@@ -181,6 +183,7 @@ async def _clients(stage: Stage) -> Figures:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    assert count[0] > heard, "nobody was told anything"
     return {
         "cpu_0_clients_pct": 100 * idle,
         "cpu_50_clients_10hz_pct": 100 * (busy - idle),

@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 PY := .venv/bin/python
 # What was compiled once stays compiled, whatever the machine's image says: empty means allowed.
 export PYTHONDONTWRITEBYTECODE :=
-# The tests of one file stay together: some are one story, some share a city.
-SPREAD := -n auto --maxprocesses 4 --dist loadfile
+# The tests of one file stay together: some are one story, some share a city. Many wait, so one process more than cores.
+SPREAD = -n $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))') --dist loadfile
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

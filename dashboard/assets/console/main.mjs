@@ -24,7 +24,7 @@ const VIEWS = ["incidents", "alarms", "cases", "orders", "crews", "devices", "lo
 /** What a view needs. */
 const NEEDS = { cases: "case.read", orders: "order.read", log: "roster.read", rules: "rule.read" };
 /** Other pages of the house. */
-const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", queue: "/queue" };
+const PAGES = { wall: "/wall", explore: "/explore", cockpit: "/cockpit", vitals: "/vitals", queue: "/queue" };
 const REDRAW_MS = 100;
 const SAID_MS = 6000;
 const WALL_MIN = 10;
@@ -439,7 +439,7 @@ export class Console {
     return html`<header class="top">
       <h1>${t("console.title", { city: name(this.setup.city) })}</h1>
       <nav aria-label=${t("console.views")}>${this.views.map((view) => html`<a href=${this.#address(view, this.chosen[view])} aria-current=${this.view === view ? "page" : undefined} onClick=${(event) => this.#go(event, view)}>${t(`console.${view}`)}${view === "incidents" && waiting > 0 && html` <b class="n badge">${waiting}</b>`}</a>`)}
-        ${["wall", "explore"].filter((page) => this.may.has(`screen.${page}`)).map((page) => html`<a href=${PAGES[page]} target="_blank" rel="noopener">${t(`console.page.${page}`)} ↗</a>`)}</nav>
+        ${["wall", "vitals", "explore"].filter((page) => this.may.has(`screen.${page}`)).map((page) => html`<a href=${PAGES[page]} target="_blank" rel="noopener">${t(`console.page.${page}`)} ↗</a>`)}</nav>
       ${this.seek.draw()}
       <button aria-pressed=${Boolean(this.past)} onClick=${() => this.#command("t")} title="T">${t("console.past")}<kbd>T</kbd></button>
       <button onClick=${() => this.#command("?")} title="?">${t("console.help")}<kbd>?</kbd></button>
